@@ -1,0 +1,56 @@
+# Two commands: `make up` runs the mesh, `make test` proves it. Both make their environment first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+# uv installs in seconds what takes pip half a minute; pip brings it, so that a bare Python is enough
+$(UV):
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(UV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(UV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@ $(VENV)/.run
+
+up: $(VENV)/.run ## Set everything up, start the mesh, make a call on each path
+	@$(BIN)/meshlog up --detach --first-calls
+
+down: ## End everything that `make up` started
+	@test ! -x $(BIN)/meshlog || $(BIN)/meshlog down
+
+test: $(VENV)/.dev ## Set everything up and run the whole suite
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Format, lint, types, import rules, generated code fresh
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -p no:cacheprovider mesh/tests/test_generated.py
+
+format: $(VENV)/.dev ## Bring the code into form
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+generate: $(VENV)/.dev ## Write stubs, descriptor sets and Envoy's messages again
+	@$(BIN)/python -m mesh.cli.generate
+
+lock: $(UV) ## Resolve the dependencies again
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: down ## End the mesh and remove the environment
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up down test check format generate lock clean help
