@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
+
 from mesh.cli.generate import SOURCE, WRITTEN, generate
 
 
