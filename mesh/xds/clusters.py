@@ -75,8 +75,9 @@ def eds_cluster(name: str, protocol: Any, **settings: Any) -> Any:
 
 
 def ads_source() -> Any:
-    """The ConfigSource that says: ask the ADS stream."""
-    return message("envoy.config.core.v3.ConfigSource")(ads={}, resource_api_version="V3")
+    """The ConfigSource that says: ask the ADS stream, and wait for as long as it takes."""
+    never = duration(0)  # a timeout would put an empty route table or no endpoints in force
+    return message("envoy.config.core.v3.ConfigSource")(ads={}, resource_api_version="V3", initial_fetch_timeout=never)
 
 
 def http2_options(streams_per_connection: int) -> Any:

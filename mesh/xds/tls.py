@@ -7,20 +7,12 @@ whom to trust beyond that stands in each context, because one secret is shared b
 
 from typing import Any
 
+from mesh.spiffe import CA_FILE, CA_SECRET, CERTIFICATE_FILE, CERTIFICATE_SECRET, DIRECTORY, spiffe_id
 from mesh.xds.clusters import duration
 from mesh.xds.messages import message, packed
 
-CERTIFICATE_FILE = "identity/sds-certificate.json"
-CA_FILE = "identity/sds-ca.json"
-CERTIFICATE_SECRET = "certificate"  # noqa: S105 - the name of a secret, not a secret
-CA_SECRET = "ca"  # noqa: S105
 LONGEST_CONNECTION_SECONDS = 3_600.0
 HANDSHAKE_SECONDS = 5.0
-
-
-def spiffe_id(trust_domain: str, name: str) -> str:
-    """The identity of a service ("a"), of the edge ("edge") or of the control plane ("control-plane")."""
-    return f"spiffe://{trust_domain}/{name}"
 
 
 def connection_seconds(certificate_lifetime_seconds: float) -> float:
@@ -68,9 +60,9 @@ def _common(peer: dict[str, str], alpn: list[str]) -> dict[str, Any]:
     }
 
 
-def _secret(name: str, path: str) -> dict[str, Any]:
+def _secret(name: str, file: str) -> dict[str, Any]:
     source = {
-        "path_config_source": {"path": path},
+        "path_config_source": {"path": f"{DIRECTORY}/{file}"},
         "resource_api_version": "V3",
         "initial_fetch_timeout": duration(HANDSHAKE_SECONDS),
     }
