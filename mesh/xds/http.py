@@ -70,41 +70,39 @@ def tracing(
 
     sampling_percent: of calls that bring no trace context; a call that brings one keeps its parent's decision.
     tags: attributes of every span, in order of their names.
-    Without an endpoint the trace context is still made and handed on, and spans go nowhere.
+    Without an endpoint no span is made, but the trace context is, and is handed on.
     """
     return message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager").Tracing(
         provider={"name": "envoy.tracers.opentelemetry", "typed_config": packed(_tracer(telemetry, service_name))},
         random_sampling={"value": sampling_percent},
         client_sampling={"value": 100},
-        overall_sampling={"value": 100},
+        overall_sampling={"value": 100 if telemetry.endpoint else 0},
         spawn_upstream_span={"value": True},
         custom_tags=[{"tag": tag, "literal": {"value": value}} for tag, value in sorted((tags or {}).items())],
     )
 
 
 def otlp_cluster(telemetry: Telemetry) -> Any:
-    """The cluster that spans go to; None: nowhere. Raises: InvalidTopology."""
-    if not telemetry.endpoint:
-        return None
-    host, port, _ = _endpoint(telemetry)
+    """The cluster that spans go to; without an endpoint an empty one, because Envoy's tracer must name one. Raises: InvalidTopology."""
+    places = []
+    if telemetry.endpoint:
+        host, port, _ = _endpoint(telemetry)
+        places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
     protocol = http2_upstream(streams_per_connection=SPANS_IN_FLIGHT) if _is_grpc(telemetry) else http1_upstream()
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     breakers = circuit_breakers(connections=4, requests=SPANS_IN_FLIGHT, pending=SPANS_IN_FLIGHT)
-    return static_cluster(OTLP_CLUSTER, [place], protocol, circuit_breakers=breakers)
+    return static_cluster(OTLP_CLUSTER, places, protocol, circuit_breakers=breakers)
 
 
 def _tracer(telemetry: Telemetry, service_name: str) -> Any:
-    tracer = message("envoy.config.trace.v3.OpenTelemetryConfig")(service_name=service_name)
     timeout = duration(EXPORT_TIMEOUT_SECONDS)
-    if telemetry.endpoint and _is_grpc(telemetry):
-        tracer.grpc_service.MergeFrom(
-            message("envoy.config.core.v3.GrpcService")(envoy_grpc={"cluster_name": OTLP_CLUSTER}, timeout=timeout)
-        )
-    elif telemetry.endpoint:
-        host, port, path = _endpoint(telemetry)
+    exporter: dict[str, Any]
+    if _is_grpc(telemetry):
+        exporter = {"grpc_service": {"envoy_grpc": {"cluster_name": OTLP_CLUSTER}, "timeout": timeout}}
+    else:
+        host, port, path = _endpoint(telemetry) if telemetry.endpoint else ("nowhere", 80, "")
         uri = {"uri": f"http://{host}:{port}{path}/v1/traces", "cluster": OTLP_CLUSTER, "timeout": timeout}
-        tracer.http_service.MergeFrom(message("envoy.config.core.v3.HttpService")(http_uri=uri))
-    return tracer
+        exporter = {"http_service": {"http_uri": uri}}
+    return message("envoy.config.trace.v3.OpenTelemetryConfig")(service_name=service_name, **exporter)
 
 
 def _is_grpc(telemetry: Telemetry) -> bool:
