@@ -8,6 +8,8 @@ import functools
 import re
 from importlib import resources
 
+TEXTS = ("spool.lua", "messages.lua", "journal.lua")  # one script: each uses what stands before it
+
 
 @functools.cache
 def journal_source(asked: str) -> str:
@@ -16,5 +18,5 @@ def journal_source(asked: str) -> str:
         "[a-z]{1,31}", asked
     ):  # it becomes a Lua literal, a MessagePack string and part of a file's name
         raise ValueError(f"a path of the edge is a short word, not {asked!r}")
-    text = (resources.files("mesh.journal") / "journal.lua").read_text(encoding="utf-8")
-    return f'local ASKED = "{asked}"\n{text}'
+    texts = [(resources.files("mesh.journal") / name).read_text(encoding="utf-8") for name in TEXTS]
+    return "\n".join([f'local ASKED = "{asked}"', *texts])

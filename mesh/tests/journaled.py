@@ -1,0 +1,313 @@
+"""A real Envoy whose two listeners have the journal as first filter, in front of a small upstream: for the tests of the journal."""
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgpack
+
+from mesh.journal.accesslog import ACCESS_LOG, access_log_format
+from mesh.journal.filter import journal_source
+from mesh.journal.spool import END, frames
+
+TYPES = "type.googleapis.com/envoy"
+HCM = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+POSITION = 7
+DESCRIPTORS = Path(__file__).parents[2] / "services" / "stubs" / "pspd.binpb"
+
+_ports = itertools.count(23000 + os.getpid() % 40 * 12)
+
+
+def free_port() -> int:
+    return 23000 + next(_ports) % 500
+
+
+def envoy_binary() -> Path:
+    found = importlib.util.find_spec("envoy")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0]) / "_bin" / "envoy"
+
+
+class JournaledEnvoy:
+    """Envoy in a directory of its own; every start is a new incarnation with a spool of its own."""
+
+    def __init__(self, home: Path, upstream: "Upstream", *, journal: bool = True, concurrency: int = 2) -> None:
+        self.home, self.upstream, self.journal, self.concurrency = home, upstream, journal, concurrency
+        self.rest, self.grpc, self.admin = free_port(), free_port(), free_port()
+        self.spools = home / "spools"
+        self.spools.mkdir(parents=True)
+        self.incarnations = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def spool(self) -> Path:
+        return self.spools / f"{self.incarnations:04d}"
+
+    async def start(self) -> None:
+        self.incarnations += 1
+        self.spool.mkdir()
+        link = self.home / "spool"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.spool)
+        (self.home / "envoy.json").write_text(json.dumps(self._bootstrap()))
+        command = [str(envoy_binary()), "-c", "envoy.json", "--disable-hot-restart", "-l", "error"]
+        command += ["--concurrency", str(self.concurrency), "--file-flush-interval-msec", "100"]
+        with (self.home / "envoy.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.home, stdout=log, stderr=log, restore_signals=False
+            )  # Python ignores SIGXFSZ, and so shall Envoy: a test limits the size of its files
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.rest)
+                writer.close()
+                return
+            assert self.process.poll() is None, (self.home / "envoy.log").read_text()
+            await asyncio.sleep(0.02)
+        raise TimeoutError("Envoy does not listen")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def terminate(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+    def log(self) -> str:
+        return (self.home / "envoy.log").read_text()
+
+    async def reopen_logs(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.admin)
+        writer.write(b"POST /reopen_logs HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+
+    def _bootstrap(self) -> dict[str, Any]:
+        return {
+            "admin": {"address": _address(self.admin)},
+            "static_resources": {
+                "listeners": [_listener("rest", self.rest, self.journal), _listener("grpc", self.grpc, self.journal)],
+                "clusters": [
+                    _cluster("rest", self.upstream.http_port, h2=False),
+                    _cluster("grpc", self.upstream.grpc_port, h2=True),
+                    _cluster("down", 1, h2=False),
+                ],
+            },
+        }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _cluster(name: str, port: int, *, h2: bool) -> dict[str, Any]:
+    protocol: dict[str, Any] = {"http2_protocol_options": {}} if h2 else {"http_protocol_options": {}}
+    options = {
+        "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": protocol,
+    }
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
+    return {
+        "name": name,
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+    }
+
+
+def _headers(**values: str) -> list[dict[str, Any]]:
+    return [{"header": {"key": key.replace("_", "-"), "value": value}} for key, value in values.items()]
+
+
+def _listener(asked: str, port: int, journal: bool) -> dict[str, Any]:
+    served = _headers(x_meshlog_service="a", x_meshlog_version="v1")
+    routes = [
+        {"match": {"prefix": "/nowhere"}, "direct_response": {"status": 404, "body": {"inline_string": "{}"}}},
+        {"match": {"prefix": "/down"}, "route": {"cluster": "down"}, "response_headers_to_add": served},
+        {"match": {"prefix": "/"}, "route": {"cluster": asked, "timeout": "0s"}, "response_headers_to_add": served},
+    ]
+    lua = {
+        "@type": f"{TYPES}.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": journal_source(asked)},
+    }
+    transcoder = {
+        "@type": f"{TYPES}.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        "proto_descriptor": str(DESCRIPTORS),
+        "services": ["pspd.ServiceA", "pspd.ServiceB"],
+        "convert_grpc_status": True,
+        "match_incoming_request_route": True,
+    }
+    router = {"@type": f"{TYPES}.extensions.filters.http.router.v3.Router"}
+    filters: list[tuple[str, Any]] = [("envoy.filters.http.lua", lua)] * journal
+    filters += [("envoy.filters.http.grpc_json_transcoder", transcoder)] * (asked == "grpc")
+    filters += [("envoy.filters.http.router", router)]
+    manager = {
+        "@type": HCM,
+        "stat_prefix": asked,
+        "http_filters": [{"name": name, "typed_config": config} for name, config in filters],
+        "access_log": [_access_log()] * journal,
+        "delayed_close_timeout": "0s",
+        "route_config": {
+            "name": asked,
+            "response_headers_to_add": _headers(x_meshlog_position=str(POSITION), x_trace_id="%REQ(x-trace)%"),
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
+        },
+    }
+    chain = {"filters": [{"name": "http", "typed_config": manager}]}
+    return {
+        "name": asked,
+        "address": _address(port),
+        "enable_reuse_port": False,
+        "filter_chains": [chain],
+    }
+
+
+def _access_log() -> dict[str, Any]:
+    config = {
+        "@type": f"{TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": ACCESS_LOG,
+        "log_format": {"json_format": access_log_format()},
+    }
+    return {"name": "envoy.access_loggers.file", "typed_config": config}
+
+
+# Upstream
+
+
+class Upstream:
+    """What stands behind Envoy: HTTP/1.1 by hand, so that it can misbehave, and gRPC as the contract has it."""
+
+    http_port: int
+    grpc_port: int
+
+
+@contextlib.asynccontextmanager
+async def upstream() -> AsyncIterator[Upstream]:
+    here = Upstream()
+    here.http_port, here.grpc_port = free_port(), free_port()
+    http = await asyncio.start_server(_serve_http, "127.0.0.1", here.http_port)
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((_handlers(),))
+    server.add_insecure_port(f"127.0.0.1:{here.grpc_port}")
+    await server.start()
+    try:
+        yield here
+    finally:
+        http.close()
+        await server.stop(0)
+
+
+def number(value: int) -> bytes:
+    """pspd.NumberReply{value}"""
+    return b"\x08" + bytes([value])
+
+
+def _handlers() -> grpc.GenericRpcHandler:
+    async def hello(request: bytes, context: Any) -> bytes:
+        return b"\x0a\x02hi"
+
+    async def numbers(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        for value in (1, 2, 3):
+            yield number(value)
+            await asyncio.sleep(0.1)
+        if request:  # any field set: fail in the middle
+            await context.abort(grpc.StatusCode.INTERNAL, "as asked")
+
+    same = {"request_deserializer": None, "response_serializer": None}
+    return _Both(
+        {
+            "/pspd.ServiceA/SayHello": grpc.unary_unary_rpc_method_handler(hello, **same),
+            "/pspd.ServiceB/StreamNumbers": grpc.unary_stream_rpc_method_handler(numbers, **same),
+        }
+    )
+
+
+class _Both(grpc.GenericRpcHandler):
+    def __init__(self, methods: dict[str, Any]) -> None:
+        self.methods = methods
+
+    def service(self, handler_call_details: Any) -> Any:
+        return self.methods.get(handler_call_details.method)
+
+
+async def _serve_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            for line in head.lower().split(b"\r\n"):
+                if line.startswith(b"content-length:"):
+                    await reader.readexactly(int(line.split(b":")[1]))
+                elif line.startswith(b"transfer-encoding:"):
+                    while int(size := await reader.readuntil(b"\r\n"), 16):
+                        await reader.readexactly(int(size, 16) + 2)
+                    await reader.readexactly(2)
+            path = head.split(b" ", 2)[1].split(b"?")[0].decode()
+            kind, pieces = _ANSWERS.get(path, _ANSWERS["/hello"])
+            if kind is None:
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+                continue
+            writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+            for piece in pieces:
+                writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+            if path == "/cut":
+                break
+            writer.write(b"0\r\n\r\n")
+    writer.close()
+
+
+_ANSWERS: dict[str, tuple[str | None, list[bytes]]] = {
+    "/hello": (None, []),
+    "/array": ("application/json", [b'[{"a":"],[', b'\\"x,y"},', b'{"b":[1,2]},', b"3 ", b"]"]),
+    "/object": ("application/json", [b'{"values":', b"[1,2,3]}"]),
+    "/lines": ("application/x-ndjson", [b'{"value":1}\n{"va', b'lue":2}', b'\n{"value":3}\n']),
+    "/events": ("text/event-stream", [b"data: 1\n", b"\ndata: 2\n\ndata: 3\n", b"\n"]),
+    "/page": ("text/html", [b"<p>", b"</p>"]),
+    "/cut": ("application/json", [b"[1,", b"2,"]),
+}
+
+
+# What the journal says
+
+
+def records(spool: Path) -> list[dict[str, Any]]:
+    """Everything in the segments of one incarnation, or of all below `spool`."""
+    found = []
+    for segment in sorted(spool.rglob("*.spool")):
+        payloads, _, problem = frames(segment.read_bytes())
+        assert problem is None, (segment, problem)
+        found += [msgpack.unpackb(payload) for payload in payloads if payload != END]
+    return found
+
+
+async def get(port: int, path: str, *headers: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
+    """One call on a connection of its own: status, and everything behind the headers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = [f"{method} {path} HTTP/1.1", "host: test", "connection: close", *headers]
+    if body:
+        lines.append(f"content-length: {len(body)}")
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+    answer = await reader.read()
+    writer.close()
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), rest
+
+
+@functools.cache
+def is_root() -> bool:
+    return os.geteuid() == 0
