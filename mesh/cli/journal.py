@@ -1,0 +1,54 @@
+"""The journal's process: `python -m mesh.cli.journal STATE RUN EDGE`. Moves the spool of one edge into the log."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from mesh.control.client import ControlClient
+from mesh.control.watch import topologies
+from mesh.errors import MeshError
+from mesh.events import CallEvent
+from mesh.journal.shipper import Shipper
+from mesh.log.port import Commit, Produced
+from mesh.substrates.laptop.places import Places
+from mesh.substrates.laptop.probes import http_status
+
+_LAST_SECONDS = 5.0  # for what is in the spool when the mesh ends; the rest is moved at the next start
+
+
+async def main(places: Places, edge: str) -> None:
+    """Until SIGTERM; by then the edge has ended, and what it wrote is moved before we end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with ControlClient(places.control_address) as control:
+        shipper = _shipper(places, edge, control)
+        shipping = asyncio.create_task(shipper.run())
+        await stop.wait()
+        shipping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await shipping
+        with contextlib.suppress(MeshError, TimeoutError):  # the spool keeps it
+            await asyncio.wait_for(shipper.drain(), _LAST_SECONDS)
+
+
+def _shipper(places: Places, edge: str, control: ControlClient) -> Shipper:
+    async def append(stream: str, events: tuple[CallEvent, ...], producer: str, offset: int) -> object:
+        commit = Commit(uuid.uuid4().hex, "", f"journal of {edge}", "", time.time_ns() // 1000, events)
+        return await control.append(stream, commit, produced=Produced(producer, offset))
+
+    async def reopen_logs() -> object:
+        async for _, topology in topologies(places.control_address):
+            if topology.edge:
+                return await http_status(("127.0.0.1", topology.edge.admin_port), "/reopen_logs", "POST")
+        return None
+
+    return Shipper(places.spool / edge, f"calls/{edge}", append, control.produced, reopen_logs)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Places("", Path(sys.argv[1]), Path(sys.argv[2])), sys.argv[3]))

@@ -1,0 +1,136 @@
+"""One call is one trace of five spans, in our sink and in a real Jaeger."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mesh.tests.load import Answer, get
+from mesh.tests.meshes import Mesh, a_mesh, until
+
+pytestmark = pytest.mark.mesh
+
+CALLS = [("grpc", "/a/hello?name=x", "a"), ("grpc", "/b/numbers?count=3&delay_ms=20", "b")]
+CALLS += [("rest", "/a/hello?name=x", "a-rest"), ("rest", "/b/numbers?count=3&delay_ms=20", "b-rest")]
+
+
+@pytest.mark.parametrize(("path", "url", "service"), CALLS)
+def test_one_call_is_one_trace_of_five_nested_spans(mesh: Mesh, path: str, url: str, service: str) -> None:
+    answer = asyncio.run(get(getattr(mesh, path), url))
+    spans = json.loads(mesh.meshlog("trace", answer.headers["x-trace-id"], "--json").stdout)["spans"]
+    chain = _chain(spans)
+    assert [span["kind"] for span in chain] == ["server", "client", "server", "client", "server"]
+    assert chain[0]["service"] == "edge"
+    assert chain[-1]["service"] == service
+
+
+@pytest.mark.parametrize(("path", "url", "service"), CALLS)
+def test_the_call_in_the_log_carries_the_trace_and_the_position_it_was_served_under(
+    mesh: Mesh, path: str, url: str, service: str
+) -> None:
+    answer = asyncio.run(get(getattr(mesh, path), url))
+    call = until(lambda: _call(mesh, answer)) or {}
+    assert call["trace_id"] == answer.headers["x-trace-id"]
+    assert call["position"] == mesh.status()["position"]
+    assert (call["service"], call["asked"], call["http_status"]) == (service, path, 200)
+
+
+def test_the_waterfall_is_there_within_a_second_of_the_call(mesh: Mesh) -> None:
+    answer = asyncio.run(get(mesh.grpc, "/a/hello"))
+    drawn = mesh.meshlog("trace", answer.headers["x-trace-id"]).stdout
+    assert drawn.count("pspd.ServiceA/SayHello") >= 1
+    assert "edge" in drawn
+
+
+@pytest.mark.tool("jaeger-all-in-one")
+def test_a_real_jaeger_shows_the_same_five_spans() -> None:
+    with _jaeger() as (otlp, query), a_mesh("jaeger", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{otlp}") as mesh:
+        mesh.up()
+        assert not any(process["kind"] == "sink" for process in mesh.status()["processes"])
+        for path, url, service in CALLS:
+            answer = asyncio.run(get(getattr(mesh, path), url))
+            trace = until(partial(_jaeger_trace, query, answer.headers["x-trace-id"])) or {}
+            assert len({span["spanID"] for span in trace["spans"]}) == 5
+            kinds = [tag["value"] for span in trace["spans"] for tag in span["tags"] if tag["key"] == "span.kind"]
+            assert sorted(kinds) == ["client", "client", "server", "server", "server"]
+            assert service in {process["serviceName"] for process in trace["processes"].values()}
+
+
+def _chain(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The spans from the root down; fails unless each has exactly one child, and all are of one trace."""
+    by_parent = {span["parent_id"]: span for span in spans}
+    assert len(by_parent) == len(spans)
+    assert len({span["trace_id"] for span in spans if "trace_id" in span}) <= 1
+    known = {span["span_id"] for span in spans}
+    (root,) = (span for span in spans if span["parent_id"] not in known)
+    chain = [root]
+    while child := by_parent.get(chain[-1]["span_id"]):
+        assert chain[-1]["start_ns"] <= child["start_ns"] if "start_ns" in child else True
+        chain.append(child)
+    assert len(chain) == len(spans)
+    return chain
+
+
+def _call(mesh: Mesh, answer: Answer) -> dict[str, Any] | None:
+    return next((call for call in mesh.calls() if call["call_id"] == answer.headers["x-request-id"]), None)
+
+
+@contextmanager
+def _jaeger() -> Iterator[tuple[int, int]]:
+    """A Jaeger on free ports: (OTLP gRPC, query)."""
+    ports = [_free() for _ in range(8)]
+    program = shutil.which("jaeger-all-in-one") or "jaeger-all-in-one"
+    flags: tuple[str, ...] = (
+        "collector.otlp.grpc.host-port",
+        "query.http-server.host-port",
+        "query.grpc-server.host-port",
+        "admin.http.host-port",
+    )
+    flags += (
+        "collector.otlp.http.host-port",
+        "collector.grpc-server.host-port",
+        "collector.http-server.host-port",
+        "http-server.host-port",
+    )
+    arguments = [f"--{flag}=127.0.0.1:{port}" for flag, port in zip(flags, ports, strict=True)]
+    arguments += [
+        f"--processor.{kind}.server-host-port=127.0.0.1:0"
+        for kind in ("jaeger-binary", "jaeger-compact", "zipkin-compact")
+    ]
+    jaeger = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: _get(f"http://127.0.0.1:{ports[1]}/api/services"))
+        yield ports[0], ports[1]
+    finally:
+        jaeger.terminate()
+        jaeger.wait(10)
+
+
+def _jaeger_trace(query: int, trace_id: str) -> dict[str, Any] | None:
+    found = _get(f"http://127.0.0.1:{query}/api/traces/{trace_id}")
+    trace: dict[str, Any] | None = found["data"][0] if found and found.get("data") else None
+    return trace if trace and len(trace["spans"]) >= 5 else None
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except OSError:
+        return None
+
+
+def _free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
