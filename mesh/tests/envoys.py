@@ -7,11 +7,10 @@ import asyncio
 import contextlib
 import importlib.util
 import itertools
-import json
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,16 @@ from mesh.topology import Service, Topology
 from mesh.xds.ads import AdsServer
 from mesh.xds.bootstrap import bootstrap_json
 from mesh.xds.cache import SnapshotCache
-from mesh.xds.clusters import address, ads_source, circuit_breakers, eds_cluster, endpoints, http1_upstream
+from mesh.xds.clusters import (
+    address,
+    ads_source,
+    circuit_breakers,
+    duration,
+    eds_cluster,
+    endpoints,
+    http1_upstream,
+    http2_upstream,
+)
 from mesh.xds.http import listener, router_filter
 from mesh.xds.messages import message
 from mesh.xds.sidecar import sidecar_id
@@ -69,10 +77,13 @@ def edge_resources(topology: Topology, node_id: str, position: int) -> list[Mess
 def _version_cluster(cluster: str, service: str, topology: Topology) -> Message:
     lifetime = connection_seconds(topology.identity.certificate_lifetime_seconds)
     limits = topology.limits
+    speaks_grpc = topology.services[service].protocol == "grpc"
+    http2 = http2_upstream(streams_per_connection=1_024, connection_seconds=lifetime)
+    server = spiffe_id(topology.identity.trust_domain, service)
     made: Message = eds_cluster(
         cluster,
-        http1_upstream(connection_seconds=lifetime),
-        transport_socket=upstream_mutual_tls(spiffe_id(topology.identity.trust_domain, service), alpn="http/1.1"),
+        http2 if speaks_grpc else http1_upstream(connection_seconds=lifetime),
+        transport_socket=upstream_mutual_tls(server, alpn="h2" if speaks_grpc else "http/1.1"),
         circuit_breakers=circuit_breakers(
             connections=limits.connections_per_service, requests=limits.requests_per_service, pending=1_000
         ),
@@ -94,7 +105,8 @@ def _route_table(topology: Topology, position: int) -> Message:
     routes = []
     for name, service in topology.services.items():
         shares = [{"name": f"{name}-{v}", "weight": {"value": share}} for v, share in service.shares().items()]
-        routes.append({"match": {"prefix": f"/{name}"}, "route": {"weighted_clusters": {"clusters": shares}}})
+        action = {"weighted_clusters": {"clusters": shares}, "timeout": duration(0)}
+        routes.append({"match": {"prefix": f"/{name}"}, "route": action})
     stamp = {"header": {"key": "x-meshlog-position", "value": str(position)}}
     table: Message = message("envoy.config.route.v3.RouteConfiguration")(
         name="main",
@@ -104,7 +116,9 @@ def _route_table(topology: Topology, position: int) -> Message:
     return table
 
 
-def topology(versions: tuple[str, ...] = ("v1",), weights: dict[str, int] | None = None) -> Topology:
+def topology(
+    versions: tuple[str, ...] = ("v1",), weights: dict[str, int] | None = None, protocol: str = "http"
+) -> Topology:
     """One service "w" with one workload of each version, behind an edge; on ports of its own."""
     workloads = {
         id_: Workload(id_, "w", version, f"127.0.0.1:{free_port()}", "unix:app.sock")
@@ -112,8 +126,22 @@ def topology(versions: tuple[str, ...] = ("v1",), weights: dict[str, int] | None
         for id_ in [f"w-{version}-1"]
     }
     edge = Edge(grpc_port=free_port(), rest_port=free_port(), admin_port=free_port())
-    base = Topology(edge=edge, services={"w": Service("http", workloads=workloads, weights=weights or {})})
+    base = Topology(edge=edge, services={"w": Service(protocol, workloads=workloads, weights=weights or {})})
     return replace(base, identity=replace(base.identity, trust_domain=DOMAIN))
+
+
+def joined(before: Topology, version: str) -> Topology:
+    """`before`, and one workload of another version."""
+    service = before.services["w"]
+    workload = Workload(f"w-{version}-1", "w", version, f"127.0.0.1:{free_port()}", "unix:app.sock")
+    return replace(before, services={"w": replace(service, workloads={**service.workloads, workload.id: workload})})
+
+
+def left(before: Topology, version: str) -> Topology:
+    """`before` without the workloads of a version."""
+    service = before.services["w"]
+    staying = {id_: workload for id_, workload in service.workloads.items() if workload.version != version}
+    return replace(before, services={"w": replace(service, workloads=staying)})
 
 
 def shifted(before: Topology, weights: dict[str, int]) -> Topology:
@@ -188,6 +216,20 @@ class Running:
         process.kill()
         await process.wait()
 
+    async def serving(self, wanted: Topology, position: int = 1) -> None:
+        """Start everything that `wanted` needs and wait until it serves."""
+        await self.start_control_plane()
+        self.publish(wanted, position)
+        await self.start_all(wanted)
+        await self.acknowledged(position)
+        await until_async(lambda: _answers(wanted), "the edge answers")
+
+    async def acknowledged(self, position: int) -> None:
+        """Wait until every node runs what belongs to `position`."""
+        ads = self.ads
+        assert ads
+        await until(lambda: all(node.acknowledged == position for node in ads.status()), f"all nodes at {position}")
+
     async def start_all(self, wanted: Topology) -> None:
         for id_, workload in wanted.workloads().items():
             await self.start_envoy(sidecar_id(id_), workload.service, wanted)
@@ -199,6 +241,11 @@ class Running:
         transport = httpx.AsyncHTTPTransport(uds=str(self.directory(node_id) / "admin.sock"))
         async with httpx.AsyncClient(transport=transport) as client:
             return await client.get(f"http://admin{path}")
+
+    async def counter(self, node_id: str, name: str) -> int:
+        """A counter of a sidecar."""
+        text = (await self.admin(node_id, f"/stats?filter=^{name}$")).text
+        return int(text.rpartition(":")[2])
 
     def log(self, node_id: str) -> str:
         return (self.directory(node_id) / "envoy.log").read_text()
@@ -256,8 +303,42 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 10.
     raise AssertionError(f"did not happen within {seconds} s: {what}")
 
 
+async def until_async(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 10.0) -> None:
+    for _ in _every(0.05, seconds):
+        if await condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} s: {what}")
+
+
+async def _answers(wanted: Topology) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return (await get(wanted)).status_code < 500
+    return False
+
+
 def _every(step: float, seconds: float) -> Iterator[int]:
     return iter(range(int(seconds / step)))
+
+
+@contextlib.asynccontextmanager
+async def under_load(wanted: Topology, clients: int = 4) -> AsyncIterator[list[httpx.Response]]:
+    """Calls through the edge without a pause, by several clients; yields the answers, which grow."""
+    answers: list[httpx.Response] = []
+    stopping = asyncio.Event()
+
+    async def call() -> None:
+        assert wanted.edge
+        async with httpx.AsyncClient() as client:
+            while not stopping.is_set():
+                answers.append(await client.get(f"http://127.0.0.1:{wanted.edge.grpc_port}/w"))
+
+    tasks = [asyncio.create_task(call()) for _ in range(clients)]
+    try:
+        yield answers
+    finally:
+        stopping.set()
+        await asyncio.gather(*tasks)
 
 
 async def get(wanted: Topology, path: str = "/w") -> httpx.Response:
@@ -265,8 +346,3 @@ async def get(wanted: Topology, path: str = "/w") -> httpx.Response:
     assert wanted.edge
     async with httpx.AsyncClient() as client:
         return await client.get(f"http://127.0.0.1:{wanted.edge.grpc_port}{path}")
-
-
-def dumped(config: httpx.Response, kind: str) -> list[dict[str, Any]]:
-    """The parts of a config dump whose type ends with `kind`."""
-    return [part for part in json.loads(config.text)["configs"] if part["@type"].endswith(kind)]

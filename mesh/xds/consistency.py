@@ -91,6 +91,8 @@ def _parts(whole: Message) -> Iterator[Message]:
     """`whole` and every message in it, those in an Any too."""
     yield whole
     if whole.DESCRIPTOR.full_name == "google.protobuf.Any":
+        if not whole.type_url:  # type: ignore[attr-defined]  # an Any that was touched, and left empty
+            return
         yield from _parts(unpacked(whole))  # type: ignore[arg-type]
         return
     for field, value in whole.ListFields():
@@ -99,6 +101,6 @@ def _parts(whole: Message) -> Iterator[Message]:
         if field.message_type.GetOptions().map_entry:
             values = [part for part in value.values() if isinstance(part, Message)]
         else:
-            values = list(value) if isinstance(value, Iterable) else [value]
+            values = list(value) if field.is_repeated else [value]  # a Struct is iterable too
         for part in values:
             yield from _parts(part)

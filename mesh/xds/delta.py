@@ -1,12 +1,14 @@
 """One Envoy's side of the incremental xDS protocol, as state: requests in, responses out, no I/O.
 
 Rules:
-- make before break: clusters, their endpoints, listeners, route tables, each acknowledged before the next is sent; a
-  cluster that is no longer needed goes last, and takes its endpoints with it;
+- make before break: clusters and their endpoints, listeners, route tables, each acknowledged before the next is sent
+  (endpoints go with their clusters: Envoy acknowledges a cluster when it has its endpoints); a cluster that is no longer
+  needed goes last, and takes its endpoints with it;
 - one response of a type is under way at a time; what Envoy says it has (initial_resource_versions) is not sent again;
 - a snapshot that Envoy rejected is not offered again: the stream goes back to the last one that was accepted, so that
   the node ends with a whole snapshot and not with half of a bad one;
-- an updated cluster is told its endpoints again, changed or not: it takes no calls until it has heard them.
+- an updated cluster is told its endpoints again, changed or not: it takes no calls until it has heard them. An Envoy
+  that asks for endpoints before it asks for clusters has such a cluster from a stream that broke, and is told all.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from mesh.xds.messages import message
-from mesh.xds.snapshot import ASSIGNMENTS, CLUSTERS, LISTENERS, MAKE_BEFORE_BREAK, Resource, Snapshot
+from mesh.xds.snapshot import ASSIGNMENTS, CLUSTERS, LISTENERS, MAKE_BEFORE_BREAK, ROUTE_TABLES, Resource, Snapshot
 
 _WILDCARD = "*"
 _UNSURE = "?"  # of what came with a rejected response, Envoy may have taken some
@@ -55,6 +57,11 @@ class _Subscription:
         of_interest = self.known.keys() | (self.names - {_WILDCARD})
         return sorted(name for name in of_interest - found.keys() if self.known.get(name) != _NONE)
 
+    def tell_again(self, name: str) -> None:
+        self.known.pop(name, None)
+        if self.under_way:
+            self.under_way.versions.pop(name, None)  # its acknowledgement will be too old to count
+
     def is_told(self, found: dict[str, Resource]) -> bool:
         return self.under_way is None and all(self.known.get(n) == r.version_text for n, r in found.items())
 
@@ -75,7 +82,8 @@ class DeltaStream:
 
     def receive(self, request: Any) -> Rejection | None:
         """Take in a DeltaDiscoveryRequest. Returns what it says no to, if it does."""
-        has = dict(request.initial_resource_versions)
+        is_warming = request.type_url == ASSIGNMENTS and CLUSTERS not in self._subscriptions
+        has = {} if is_warming else dict(request.initial_resource_versions)
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
             subscription = self._subscriptions[request.type_url] = _Subscription(known=has)
@@ -98,7 +106,7 @@ class DeltaStream:
             return sent
         for type_url in MAKE_BEFORE_BREAK:
             sent += self._response(type_url, self.target, removals=type_url == LISTENERS)
-            if not self._is_told(type_url, self.target):
+            if type_url != CLUSTERS and not self._is_told_up_to(type_url, self.target):
                 return sent
         for type_url in MAKE_BEFORE_BREAK:
             sent += self._response(type_url, self.target, removals=True)
@@ -110,7 +118,7 @@ class DeltaStream:
     def converged(self) -> Snapshot | None:
         """The snapshot that the node runs, whole; None while it is on its way there."""
         target = self.target
-        if target is None or not all(self._is_told(type_url, target) for type_url in MAKE_BEFORE_BREAK):
+        if target is None or not self._is_told_up_to(ROUTE_TABLES, target):
             return None
         leftovers = [self._subscriptions[type_url].gone(target.of_type(type_url)) for type_url in (CLUSTERS, LISTENERS)]
         return None if any(leftovers) else target
@@ -129,9 +137,13 @@ class DeltaStream:
             self.target = self.accepted if is_other else None
         return Rejection(sent.snapshot, request.type_url, request.error_detail.message)
 
-    def _is_told(self, type_url: str, target: Snapshot) -> bool:
-        found, subscription = target.of_type(type_url), self._subscriptions.get(type_url)
-        return subscription.is_told(found) if subscription else not found
+    def _is_told_up_to(self, last: str, target: Snapshot) -> bool:
+        """Whether the node has acknowledged all of the types up to and with `last`."""
+        for type_url in MAKE_BEFORE_BREAK[: MAKE_BEFORE_BREAK.index(last) + 1]:
+            found, subscription = target.of_type(type_url), self._subscriptions.get(type_url)
+            if not (subscription.is_told(found) if subscription else not found):
+                return False
+        return True
 
     def _response(self, type_url: str, target: Snapshot, *, removals: bool) -> list[Message]:
         """One response, or none if there is nothing to say or an answer is awaited."""
@@ -144,7 +156,7 @@ class DeltaStream:
             return []
         if type_url == CLUSTERS and ASSIGNMENTS in self._subscriptions:
             for cluster in changed:
-                self._subscriptions[ASSIGNMENTS].known.pop(cluster.name, None)
+                self._subscriptions[ASSIGNMENTS].tell_again(cluster.name)
         versions = {resource.name: resource.version_text for resource in changed} | dict.fromkeys(gone, _NONE)
         subscription.under_way = _UnderWay(str(next(self._nonces)), target, versions)
         response: Message = message("envoy.service.discovery.v3.DeltaDiscoveryResponse")(
