@@ -14,9 +14,8 @@ TEXTS = ("spool.lua", "messages.lua", "journal.lua")  # one script: each uses wh
 @functools.cache
 def journal_source(asked: str) -> str:
     """The filter's Lua text for the listener that serves the path `asked` ("grpc" or "rest")."""
-    if not re.fullmatch(
-        "[a-z]{1,31}", asked
-    ):  # it becomes a Lua literal, a MessagePack string and part of a file's name
+    # It becomes a Lua literal, a MessagePack string and a part of file names.
+    if not re.fullmatch("[a-z]{1,31}", asked):
         raise ValueError(f"a path of the edge is a short word, not {asked!r}")
     texts = [(resources.files("mesh.journal") / name).read_text(encoding="utf-8") for name in TEXTS]
     return "\n".join([f'local ASKED = "{asked}"', *texts])

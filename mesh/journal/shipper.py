@@ -14,7 +14,7 @@ Rules
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 from mesh.errors import MeshError
@@ -25,11 +25,12 @@ from mesh.journal.sources import Source, incarnations, remove, remove_empty, rot
 
 Append = Callable[[str, tuple[CallEvent, ...], str, int], Awaitable[object]]  # stream, events, producer, offset
 OffsetOf = Callable[[str, str], Awaitable[int]]  # stream, producer
-ReopenLogs = Callable[[], Awaitable[object]]  # POST /reopen_logs of the edge's admin
+ReopenLogs = Callable[[], Coroutine[object, object, object]]  # POST /reopen_logs of the edge's admin
 
 POLL_SECONDS = 0.1  # a look at an idle spool costs some 100 µs
 BACKOFF_SECONDS_MAX = 2.0
 REOPEN_SECONDS = 1.0  # between two requests to open the logs again
+REOPEN_SECONDS_MAX = 5.0  # for one of them: calls must not wait for an access log
 ACCESS_LOG_BYTES = 8 * 1024 * 1024  # then it is rotated
 SENDING_BYTES = 512  # of the file `sending`, always: to write it again needs no room on a full disk
 
@@ -102,8 +103,8 @@ class Shipper:
             rotate(newest, ACCESS_LOG_BYTES)
             if without_access_log(newest) and now - self._reopened_at >= REOPEN_SECONDS:
                 self._reopened_at = now
-                with contextlib.suppress(MeshError, OSError):  # Envoy is away; meanwhile nobody writes an access log
-                    await self._reopen_logs()
+                with contextlib.suppress(MeshError, OSError):  # Envoy does not answer now; what it writes is not lost
+                    await asyncio.wait_for(self._reopen_logs(), REOPEN_SECONDS_MAX)
 
 
 class _Sending:
