@@ -1,6 +1,6 @@
 """The log as the mesh sees it: a port. Adapters are named after what keeps the commits (memory, sqlite)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,11 @@ class Entry:
     commit: Commit
 
 
+def within(stream: str, streams: str) -> bool:
+    """Whether `streams`, as the methods of a log understand it, covers `stream`."""
+    return streams == "" or stream == streams or (streams.endswith("/") and stream.startswith(streams))
+
+
 class Log(Protocol):
     """Commits in streams, append-only. A stream's positions are 1, 2, 3 … without gaps; a position, once read, never changes.
 
@@ -58,8 +63,14 @@ class Log(Protocol):
     async def read(self, streams: str, after: Position = START, limit: int | None = None) -> list[Entry]:
         """What is kept now, after `after` in each stream, in order of stream and position. Raises: LogUnavailable, UnreadableEvent."""
 
-    def follow(self, streams: str, after: Position = START) -> AsyncIterator[Entry]:
-        """Every commit after `after`, in order within each stream, without end: first those that are kept, then each as it comes."""
+    def follow(self, streams: str, after: Position = START) -> AsyncGenerator[Entry, None]:
+        """Every commit after `after`, in order within each stream, without end: first those that are kept, then each as it comes.
+
+        Who has read enough closes it. Raises: LogUnavailable, UnreadableEvent.
+        """
+
+    async def names(self, streams: str) -> list[str]:
+        """The names of the streams that hold commits, in order. Raises: LogUnavailable."""
 
     async def head(self, stream: str) -> Position:
         """The position of the newest commit; START of a stream that nobody has written."""
