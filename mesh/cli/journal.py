@@ -16,6 +16,7 @@ from mesh.journal.shipper import Shipper
 from mesh.log.port import Commit, Produced
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.probes import http_status
+from mesh.substrates.laptop.processes import find
 
 _LAST_SECONDS = 5.0  # for what is in the spool when the mesh ends; the rest is moved at the next start
 
@@ -33,7 +34,7 @@ async def main(places: Places, edge: str) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await shipping
         with contextlib.suppress(MeshError, TimeoutError):  # the spool keeps it
-            await asyncio.wait_for(shipper.drain(), _LAST_SECONDS)
+            await asyncio.wait_for(shipper.drain(envoy_gone=_is_gone(places, edge)), _LAST_SECONDS)
 
 
 def _shipper(places: Places, edge: str, control: ControlClient) -> Shipper:
@@ -48,6 +49,10 @@ def _shipper(places: Places, edge: str, control: ControlClient) -> Shipper:
         return None
 
     return Shipper(places.spool / edge, f"calls/{edge}", append, control.produced, reopen_logs)
+
+
+def _is_gone(places: Places, edge: str) -> bool:
+    return all(found.name != edge for found in find(places.run))
 
 
 if __name__ == "__main__":

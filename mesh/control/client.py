@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mesh.commands import Command
-from mesh.control.replies import Executed, MeshStatus, NodeStatus
+from mesh.control.replies import CallBooks, Executed, MeshStatus, NodeStatus
 from mesh.control.stubs import control_pb2, control_pb2_grpc
 from mesh.control.wire import ERROR_TRAILER, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, entry_from_message, error_named
 from mesh.errors import ControlPlaneUnavailable, MeshError
@@ -77,7 +77,8 @@ class ControlClient:
             NodeStatus(node.id, node.kind, node.connected, node.served, node.acknowledged, node.rejected)
             for node in reply.nodes
         )
-        return MeshStatus(reply.position, tuple(nodes))
+        calls = (CallBooks(books.edge, books.recorded, books.lost) for books in reply.calls)
+        return MeshStatus(reply.position, tuple(nodes), tuple(calls))
 
     def read(self, streams: str = "", after: Position = START, limit: int = 0) -> AsyncGenerator[Entry, None]:
         """What is kept now; `limit` 0: all of it. Raises: LogUnavailable, UnreadableEvent."""

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable
 
 from mesh.commands import Command
 from mesh.control.node_answers import NodeAnswers
-from mesh.control.replies import Executed, MeshStatus, NodeStatus
+from mesh.control.replies import CallBooks, Executed, MeshStatus, NodeStatus
 from mesh.errors import ConcurrentAppend, UnreadableEvent
-from mesh.events import MeshEvent, SnapshotAccepted, SnapshotRejected
+from mesh.events import CallAnswered, CallsLost, MeshEvent, SnapshotAccepted, SnapshotRejected
 from mesh.log.port import START, Commit, Entry, Log, Position
 from mesh.topology import Topology, evolved
 
 STREAM = "mesh"
+CALLS = "calls/"
 REMEMBERED = 1_000  # answers by command id
 ATTEMPTS = 5  # to decide again after somebody else's commit
 PAGE = 256  # commits read at a time while catching up
@@ -86,8 +87,14 @@ class ControlPlane:
         """Record that a node keeps what it had, and why. Raises: LogUnavailable."""
         await self._answers.record(SnapshotRejected(node, position, type_url, reason, builders))
 
-    def status(self) -> MeshStatus:
-        return MeshStatus(self.position, tuple(self._nodes()))
+    async def status(self) -> MeshStatus:
+        """Raises: LogUnavailable."""
+        tallies = {stream: await self.log.tally(stream) for stream in await self.log.names(CALLS)}
+        books = (
+            CallBooks(stream.removeprefix(CALLS), tally.get(CallAnswered.__name__, 0), tally.get(CallsLost.__name__, 0))
+            for stream, tally in tallies.items()
+        )
+        return MeshStatus(self.position, tuple(self._nodes()), tuple(books))
 
     async def stop(self) -> None:
         """Finish the commands that have begun."""

@@ -22,6 +22,16 @@ class NodeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBooks:
+    """How many calls the log knows of, by the edge that answered them."""
+
+    edge: str
+    recorded: int  # CallAnswered
+    lost: int  # declared by CallsLost
+
+
+@dataclass(frozen=True, slots=True)
 class MeshStatus:
     position: Position  # head of `mesh`
     nodes: tuple[NodeStatus, ...]
+    calls: tuple[CallBooks, ...]

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -96,19 +97,15 @@ class ControlService(control_pb2_grpc.ControlServicer):
         return await _answered(context, found)
 
     async def Status(self, request: control_pb2.StatusRequest, context: Context) -> control_pb2.StatusReply:  # noqa: N802
-        status = self._plane.status()
-        nodes = [
-            control_pb2.NodeStatus(
-                id=node.id,
-                kind=node.kind,
-                connected=node.connected,
-                served=node.served,
-                acknowledged=node.acknowledged,
-                rejected=node.rejected,
+        async def now() -> control_pb2.StatusReply:
+            status = await self._plane.status()
+            return control_pb2.StatusReply(
+                position=status.position,
+                nodes=[control_pb2.NodeStatus(**asdict(node)) for node in status.nodes],
+                calls=[control_pb2.CallBooks(**asdict(books)) for books in status.calls],
             )
-            for node in status.nodes
-        ]
-        return control_pb2.StatusReply(position=status.position, nodes=nodes)
+
+        return await _answered(context, now)
 
     async def Read(  # noqa: N802
         self, request: control_pb2.ReadRequest, context: Context

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from mesh.errors import ConcurrentAppend, LogUnavailable
-from mesh.log.port import START, Commit, Entry, Position, Produced, within
+from mesh.log.port import START, Commit, Entry, Position, Produced, tallied, within
 
 
 class MemoryLog:
@@ -61,6 +61,10 @@ class MemoryLog:
     async def offset(self, stream: str, producer: str) -> int:
         self._check_open()
         return self._offsets.get((stream, producer), 0)
+
+    async def tally(self, stream: str) -> dict[str, int]:
+        self._check_open()
+        return dict(tallied(event for commit in self._streams.get(stream, []) for event in commit.events))
 
     async def close(self) -> None:
         self._closed = True

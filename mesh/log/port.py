@@ -1,10 +1,11 @@
 """The log as the mesh sees it: a port. Adapters are named after what keeps the commits (memory, sqlite)."""
 
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.events import Event
+from mesh.events import CallsLost, Event
 
 Position = int
 START: Position = 0  # before the first commit
@@ -42,6 +43,14 @@ def within(stream: str, streams: str) -> bool:
     return streams == "" or stream == streams or (streams.endswith("/") and stream.startswith(streams))
 
 
+def tallied(events: Iterable[Event]) -> Counter[str]:
+    """What one commit adds to the tally of its stream."""
+    amounts: Counter[str] = Counter()
+    for event in events:
+        amounts[type(event).__name__] += event.count if isinstance(event, CallsLost) else 1
+    return amounts
+
+
 class Log(Protocol):
     """Commits in streams, append-only. A stream's positions are 1, 2, 3 … without gaps; a position, once read, never changes.
 
@@ -77,6 +86,9 @@ class Log(Protocol):
 
     async def offset(self, stream: str, producer: str) -> int:
         """How far `producer` has got in `stream`; 0: never heard of it."""
+
+    async def tally(self, stream: str) -> dict[str, int]:
+        """How many events of each type the stream holds; of CallsLost, how many calls they declare. Raises: LogUnavailable."""
 
     async def close(self) -> None:
         """Finish what was begun. Everything acknowledged is kept."""

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from mesh.errors import LogUnavailable
 from mesh.log.codec import encode
 from mesh.log.group_commit import GroupCommit
-from mesh.log.port import START, Commit, Entry, Position, Produced
+from mesh.log.port import START, Commit, Entry, Position, Produced, tallied
 from mesh.log.sqlite_file import RESTORE, Append, CommitFile, is_void
 
 PAGE = 64  # commits that a follower reads at a time: one of the journal may hold a thousand events
@@ -67,7 +67,9 @@ class SqliteLog:
         self, stream: str, commit: Commit, *, expect: Position | None = None, produced: Produced | None = None
     ) -> Position:
         self._check_open()
-        return await self._shelf(stream).writing.append(Append(stream, encode(commit), expect, produced))
+        return await self._shelf(stream).writing.append(
+            Append(stream, encode(commit), expect, produced, tallied(commit.events))
+        )
 
     async def read(self, streams: str, after: Position = START, limit: int | None = None) -> list[Entry]:
         self._check_open()
@@ -111,6 +113,10 @@ class SqliteLog:
     async def offset(self, stream: str, producer: str) -> int:
         self._check_open()
         return await self._shelf(stream).ask(lambda file: file.offset(stream, producer))
+
+    async def tally(self, stream: str) -> dict[str, int]:
+        self._check_open()
+        return await self._shelf(stream).ask(lambda file: file.tally(stream))
 
     async def close(self) -> None:
         if self._closed:

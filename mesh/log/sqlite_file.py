@@ -10,7 +10,7 @@ Rules:
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,17 @@ CREATE UNIQUE INDEX commits_by_place ON commits (stream, position);
 CREATE TABLE producers (
     stream TEXT NOT NULL, producer TEXT NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (stream, producer)
 ) WITHOUT ROWID;
+CREATE TABLE tallies (
+    stream TEXT NOT NULL, type TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (stream, type)
+) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
+"""
+
+ADD_TO_TALLY = """
+INSERT INTO tallies (stream, type, amount) VALUES (?, ?, ?)
+ON CONFLICT (stream, type) DO UPDATE SET amount = amount + excluded.amount
 """
 
 # One seek a stream: the smallest name, then the smallest that is greater, and so on.
@@ -54,6 +62,7 @@ class Append:
     record: bytes
     expect: Position | None
     produced: Produced | None
+    tally: Mapping[str, int]  # what the record adds to it
 
 
 class CommitFile:
@@ -111,6 +120,10 @@ class CommitFile:
         with self._explained():
             return _offset(self._reader, stream, producer)
 
+    def tally(self, stream: str) -> dict[str, int]:
+        with self._explained():
+            return dict(self._reader.execute("SELECT type, amount FROM tallies WHERE stream = ?", (stream,)))
+
     def close(self) -> None:
         self._reader.close()
         self._writer.close()  # the last to go empties the WAL
@@ -144,6 +157,8 @@ class CommitFile:
         place = (append.stream, head + 1)
         row = (*place, _checksum(*place, append.record), append.record)
         self._writer.execute("INSERT INTO commits (stream, position, checksum, record) VALUES (?, ?, ?, ?)", row)
+        added = [(append.stream, kind, amount) for kind, amount in append.tally.items()]
+        self._writer.executemany(ADD_TO_TALLY, added)
         if produced is not None:
             kept = (append.stream, produced.producer, produced.offset)
             self._writer.execute("INSERT OR REPLACE INTO producers (stream, producer, offset) VALUES (?, ?, ?)", kept)

@@ -311,9 +311,23 @@ async def until_async(condition: Callable[[], Awaitable[object]], what: str, sec
     raise AssertionError(f"did not happen within {seconds} s: {what}")
 
 
+async def listening(place: str) -> None:
+    """Wait until somebody listens on "host:port": an Envoy acknowledges a listener a moment before it does."""
+
+    async def connects() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(*place.split(":"))
+            writer.close()
+            return True
+        return False
+
+    await until_async(connects, f"somebody listens on {place}")
+
+
 async def _answers(wanted: Topology) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return (await get(wanted)).status_code < 500
+        path = "/w" if wanted.services["w"].protocol == "http" else "/nowhere"  # nobody could answer GET by gRPC
+        return (await get(wanted, path)).status_code < 500
     return False
 
 

@@ -13,6 +13,7 @@ from mesh.tests.envoys import (
     get,
     joined,
     left,
+    listening,
     running,
     shifted,
     topology,
@@ -67,7 +68,7 @@ async def test_a_version_joins_takes_over_and_the_old_one_leaves_without_a_faile
         mesh.publish(second, 2)
         await mesh.start_envoy("sidecar-w-v2-1", "w", second)
         await mesh.acknowledged(2)
-        await asyncio.sleep(0.2)
+        await listening(second.workloads()["w-v2-1"].address)
         async with under_load(first) as answers:
             for position, wanted in enumerate((shifted(second, {"v1": 0, "v2": 100}), left(second, "v1")), start=3):
                 mesh.publish(wanted, position)
@@ -158,7 +159,8 @@ async def test_an_envoy_starts_without_the_control_plane_from_the_last_good_snap
         await mesh.ads.start()
         await mesh.start_envoy("edge", "edge", wanted)
         await mesh.acknowledged(7)
-        await asyncio.sleep(0.2)
+        assert wanted.edge
+        await listening(f"127.0.0.1:{wanted.edge.grpc_port}")
         assert (await get(wanted)).headers["x-meshlog-position"] == "7"
 
 

@@ -296,7 +296,7 @@ async def test_a_control_plane_that_ends_ends_the_watches_at_once(run_dir: Path)
 
 async def test_the_status_says_where_the_mesh_and_its_nodes_are(client: ControlClient) -> None:
     await client.execute(SHIFT, actor="ana")
-    assert await client.status() == MeshStatus(1, (EDGE,))
+    assert await client.status() == MeshStatus(1, (EDGE,), ())
 
 
 async def test_where_nobody_answers_the_sentence_says_where_and_what_to_look_at(run_dir: Path) -> None:

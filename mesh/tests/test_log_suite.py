@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import ConcurrentAppend, LogUnavailable, MeshError
+from mesh.events import CallsLost
 from mesh.log.memory import MemoryLog
 from mesh.log.port import START, Commit, Entry, Log, Produced
 from mesh.log.sqlite import SqliteLog
@@ -43,6 +44,16 @@ async def test_a_stream_that_nobody_wrote_is_empty(log: Log) -> None:
     assert await log.read("mesh") == []
     assert await log.offset("calls/edge", "spool") == 0
     assert await log.names("") == []
+
+
+async def test_the_tally_counts_events_by_type_and_the_calls_that_a_loss_declares(log: Log) -> None:
+    await log.append("calls/edge", commit("c1", call("x"), call("y")), produced=Produced("spool", 7))
+    await log.append(
+        "calls/edge", commit("c1", call("x"), call("y")), produced=Produced("spool", 7)
+    )  # it entered already
+    await log.append("calls/edge", commit("c2", CallsLost(1, 2, 40, "disk full"), CallsLost(2, 3, 2, "disk full")))
+    assert await log.tally("calls/edge") == {"CallAnswered": 2, "CallsLost": 42}
+    assert await log.tally("calls/other") == {}
 
 
 async def test_what_was_appended_is_read_as_it_was(log: Log) -> None:

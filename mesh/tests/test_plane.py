@@ -319,8 +319,8 @@ async def test_the_status_is_the_head_and_what_the_nodes_are_at(world: World) ->
         world.log, decide=decide, check=world.check, nodes=lambda: [edge], clock_us=lambda: 0, new_id=world.new_id
     )
     await plane.start()
-    assert plane.status().position == 1
-    assert plane.status().nodes == (edge,)
+    assert (await plane.status()).position == 1
+    assert (await plane.status()).nodes == (edge,)
 
 
 async def _answers(world: World, stream: str) -> list[object]:

@@ -2,12 +2,7 @@
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +10,7 @@ import pytest
 
 from mesh.tests.load import Answer, get
 from mesh.tests.meshes import Mesh, a_mesh, until
+from observability.tests.running import a_jaeger
 
 pytestmark = pytest.mark.mesh
 
@@ -52,12 +48,12 @@ def test_the_waterfall_is_there_within_a_second_of_the_call(mesh: Mesh) -> None:
 
 @pytest.mark.tool("jaeger-all-in-one")
 def test_a_real_jaeger_shows_the_same_five_spans() -> None:
-    with _jaeger() as (otlp, query), a_mesh("jaeger", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{otlp}") as mesh:
+    with a_jaeger() as jaeger, a_mesh("jaeger", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{jaeger.grpc}") as mesh:
         mesh.up()
         assert not any(process["kind"] == "sink" for process in mesh.status()["processes"])
         for path, url, service in CALLS:
             answer = asyncio.run(get(getattr(mesh, path), url))
-            trace = until(partial(_jaeger_trace, query, answer.headers["x-trace-id"])) or {}
+            trace = until(partial(_jaeger_trace, jaeger.http, answer.headers["x-trace-id"])) or {}
             assert len({span["spanID"] for span in trace["spans"]}) == 5
             kinds = [tag["value"] for span in trace["spans"] for tag in span["tags"] if tag["key"] == "span.kind"]
             assert sorted(kinds) == ["client", "client", "server", "server", "server"]
@@ -83,39 +79,8 @@ def _call(mesh: Mesh, answer: Answer) -> dict[str, Any] | None:
     return next((call for call in mesh.calls() if call["call_id"] == answer.headers["x-request-id"]), None)
 
 
-@contextmanager
-def _jaeger() -> Iterator[tuple[int, int]]:
-    """A Jaeger on free ports: (OTLP gRPC, query)."""
-    ports = [_free() for _ in range(8)]
-    program = shutil.which("jaeger-all-in-one") or "jaeger-all-in-one"
-    flags: tuple[str, ...] = (
-        "collector.otlp.grpc.host-port",
-        "query.http-server.host-port",
-        "query.grpc-server.host-port",
-        "admin.http.host-port",
-    )
-    flags += (
-        "collector.otlp.http.host-port",
-        "collector.grpc-server.host-port",
-        "collector.http-server.host-port",
-        "http-server.host-port",
-    )
-    arguments = [f"--{flag}=127.0.0.1:{port}" for flag, port in zip(flags, ports, strict=True)]
-    arguments += [
-        f"--processor.{kind}.server-host-port=127.0.0.1:0"
-        for kind in ("jaeger-binary", "jaeger-compact", "zipkin-compact")
-    ]
-    jaeger = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: _get(f"http://127.0.0.1:{ports[1]}/api/services"))
-        yield ports[0], ports[1]
-    finally:
-        jaeger.terminate()
-        jaeger.wait(10)
-
-
-def _jaeger_trace(query: int, trace_id: str) -> dict[str, Any] | None:
-    found = _get(f"http://127.0.0.1:{query}/api/traces/{trace_id}")
+def _jaeger_trace(query: str, trace_id: str) -> dict[str, Any] | None:
+    found = _get(f"{query}/api/traces/{trace_id}")
     trace: dict[str, Any] | None = found["data"][0] if found and found.get("data") else None
     return trace if trace and len(trace["spans"]) >= 5 else None
 
@@ -127,10 +92,3 @@ def _get(url: str) -> dict[str, Any] | None:
             return found
     except OSError:
         return None
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

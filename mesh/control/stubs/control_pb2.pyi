@@ -83,12 +83,24 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("position", "nodes")
+    __slots__ = ("position", "nodes", "calls")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
     position: int
     nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
-    def __init__(self, position: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ...) -> None: ...
+    calls: _containers.RepeatedCompositeFieldContainer[CallBooks]
+    def __init__(self, position: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., calls: _Optional[_Iterable[_Union[CallBooks, _Mapping]]] = ...) -> None: ...
+
+class CallBooks(_message.Message):
+    __slots__ = ("edge", "recorded", "lost")
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    edge: str
+    recorded: int
+    lost: int
+    def __init__(self, edge: _Optional[str] = ..., recorded: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("id", "kind", "connected", "served", "acknowledged", "rejected")

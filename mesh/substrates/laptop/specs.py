@@ -119,6 +119,8 @@ def _envoy(
         "warning",
         "--log-format",
         "%Y-%m-%dT%H:%M:%S.%e %l %n %v",
+        "--file-flush-interval-msec",
+        "250",  # how far the access log may be behind the calls
     )
     return Spec(name, kind, argv, places.node(name), places.log_of(name), surroundings=plan.environment, ports=ports)
 

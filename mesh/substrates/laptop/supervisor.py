@@ -33,6 +33,7 @@ from mesh.topology import Topology
 _CONTROL_PLANE_SECONDS = 30.0  # to come up, on a busy machine
 _STAGE_SECONDS = 15.0  # the edge waits so long for what it leads to
 _RENEWAL_CHECKS_PER_LIFETIME = 20
+_RENEWAL_CHECK_SECONDS = 2.0  # at most: a new topology may shorten the lifetime
 _EDGE_DRAIN_SECONDS = 5.0
 
 
@@ -131,7 +132,7 @@ class Supervisor:
     async def _keep_certificates(self) -> None:
         while True:
             lifetime = self.topology.identity.certificate_lifetime_seconds
-            await asyncio.sleep(min(60.0, lifetime / _RENEWAL_CHECKS_PER_LIFETIME))
+            await asyncio.sleep(min(_RENEWAL_CHECK_SECONDS, lifetime / _RENEWAL_CHECKS_PER_LIFETIME))
             try:
                 self._nodes.renew(self.topology)
             except (OSError, MeshError) as error:
