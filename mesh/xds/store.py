@@ -8,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-import msgpack  # type: ignore[import-untyped]  # it brings no types
+import msgpack
 
 from mesh.xds.snapshot import Resource, Snapshot
 
