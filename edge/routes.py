@@ -66,7 +66,7 @@ def _declared_route(name: str, service: Service, route: Route, *, transcoded: bo
     filters = () if not transcoded else STREAM_FILTERS if route.streams else UNARY_FILTERS
     built = service_route(route.name, match, name, service, route.timeout_seconds, retries, switched(on=filters))
     built.response_headers_to_remove.extend(HIDDEN_FROM_JSON if transcoded else ())
-    return built
+    return _traced_as(f"{route.method} {route.path}", built)
 
 
 def _native_routes(topology: Topology, services: dict[str, Service]) -> list[Any]:
@@ -87,7 +87,15 @@ def _native_route(name: str, service: Service, method: Method) -> Any:
     match = {"path": method.grpc_path, "grpc": {}}
     # a gRPC stream may be asked by a stream; and a message that is too large is the server's to refuse
     unbuffered = switched(off=["buffer"])
-    return service_route(method.grpc_path.lstrip("/"), match, name, service, timeout_seconds, retries, unbuffered)
+    full_name = method.grpc_path.lstrip("/")
+    return _traced_as(full_name, service_route(full_name, match, name, service, timeout_seconds, retries, unbuffered))
+
+
+def _traced_as(operation: str, route: Any) -> Any:
+    """Names the edge's span as the semantic conventions do: "GET /a/hello", "pspd.ServiceA/SayHello"."""
+    route.decorator.operation = operation
+    route.decorator.propagate.value = False  # the sidecar's span is the sidecar's
+    return route
 
 
 _REFLECTED = (

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from edge.tests.given import ROOT, Ports, RunningEdge, a_mesh, end, misbehaving, running_edge, until_listening
+from edge.tests.given import ROOT, Ports, a_mesh
+from edge.tests.running import RunningEdge, end, misbehaving, running_edge, until_listening
 from mesh.events import Limits, Workload, WorkloadJoined
 from mesh.topology import evolved
 

@@ -7,7 +7,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from edge.tests.given import RunningEdge
+from edge.tests.running import RunningEdge
 
 STREAMS_MAX = 20_000
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from edge.tests.conftest import SHORT
-from edge.tests.given import Curled, RunningEdge, curl
 from edge.tests.rude import STREAMS_MAX, connected, get, is_refused, raw, resets_until_thrown_out
+from edge.tests.running import Curled, RunningEdge, curl
 
 PATHS = ("grpc", "rest")
 MEBIBYTE = 1_048_576

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from edge.tests.given import Curled, RunningEdge
 from edge.tests.rude import raw, uploaded
+from edge.tests.running import Curled, RunningEdge
 
 PATHS = ("grpc", "rest")
 MEBIBYTE = 1_048_576

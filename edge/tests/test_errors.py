@@ -9,8 +9,9 @@ import grpc
 import pytest
 
 from edge.errors import ANSWERS
-from edge.tests.given import Curled, Ports, RunningEdge, a_mesh, running_edge
+from edge.tests.given import Ports, a_mesh
 from edge.tests.misbehaving import HelloReply, HelloRequest
+from edge.tests.running import Curled, RunningEdge, running_edge
 
 PROBLEM = ("-H", "accept: application/problem+json")
 PATHS = ("grpc", "rest")

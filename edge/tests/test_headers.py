@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from edge.tests.given import POSITION, RunningEdge
+from edge.tests.given import POSITION
+from edge.tests.running import RunningEdge
 
 PATHS = ("grpc", "rest")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

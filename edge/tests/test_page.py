@@ -6,7 +6,7 @@ import pytest
 
 from edge.page import content_security_policy, page
 from edge.routes import PAGE_BYTES_MAX
-from edge.tests.given import RunningEdge
+from edge.tests.running import RunningEdge
 
 PATHS = ("grpc", "rest")
 TRACE_URL = "http://localhost:16686/trace/{trace_id}"

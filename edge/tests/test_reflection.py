@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from edge.reflection import OWN_SERVICES, serve
-from edge.tests.given import ROOT, Ports, RunningEdge, a_mesh, end, until
+from edge.tests.given import ROOT, Ports, a_mesh
+from edge.tests.running import RunningEdge, end, until
 from mesh.events import ServiceRetired, WorkloadLeft
 from mesh.topology import Topology, evolve
 

@@ -9,7 +9,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from edge.resources import edge_resources
-from edge.tests.given import CONTRACT, POSITION, Ports, a_mesh, static_bootstrap, validated
+from edge.tests.given import CONTRACT, POSITION, Ports, a_mesh, static_bootstrap
+from edge.tests.running import validated
 from mesh.errors import InvalidTopology
 from mesh.events import (
     ContractPublished,
@@ -59,6 +60,7 @@ def manager(topology: Topology, listener: str) -> Any:
         pytest.param(
             evolve(MESH, TelemetryPointed(Telemetry("http://127.0.0.1:4318", "http/protobuf"))), id="spans over HTTP"
         ),
+        pytest.param(evolve(MESH, TelemetryPointed(Telemetry())), id="spans to nobody"),
     ],
 )
 def test_envoy_takes_the_configuration_of(topology: Topology, tmp_path: Path) -> None:

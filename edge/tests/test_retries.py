@@ -14,8 +14,9 @@ import grpc
 import httpx
 import pytest
 
-from edge.tests.given import Ports, RunningEdge, a_mesh, misbehaving, running_edge
+from edge.tests.given import Ports, a_mesh
 from edge.tests.misbehaving import HelloReply, HelloRequest
+from edge.tests.running import RunningEdge, misbehaving, running_edge
 
 PORTS = Ports(21620)
 CLIENTS = 8

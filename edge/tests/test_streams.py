@@ -7,8 +7,9 @@ import grpc
 import httpx
 import pytest
 
-from edge.tests.given import Ports, RunningEdge, a_mesh, misbehaving, running_edge
+from edge.tests.given import Ports, a_mesh
 from edge.tests.misbehaving import DIES, FAILS, FAILURE, HANGS, SAYS_NOTHING, WELL, NumberReply, StreamRequest
+from edge.tests.running import RunningEdge, misbehaving, running_edge
 
 ARRAY, LINES, EVENTS = "application/json", "application/x-ndjson", "text/event-stream"
 VALUES = [{"value": 1}, {"value": 2}]
