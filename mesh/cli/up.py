@@ -19,6 +19,7 @@ from mesh.commands import ApplyTopology
 from mesh.control.client import ControlClient
 from mesh.decide import declared
 from mesh.errors import MeshError, SubstrateError
+from mesh.invariants import check
 from mesh.substrates.laptop.placement import commands, place, sink_addresses
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.plan import Plan, read_plan
@@ -56,12 +57,13 @@ def command(mesh: Places, as_json: bool, detach: bool, file: Path | None, port_o
 
 
 def _plan(file: Path, port_offset: int) -> Plan:
-    """Raises: UnreadableFile, SubstrateError."""
+    """Raises: UnreadableFile, SubstrateError, InvalidTopology."""
     topology_file = read_topology_file(file)
     environment = telemetry_environment()
     declaration = place(
         topology_file, descriptor_sets(topology_file, file), port_offset=port_offset, environment=environment
     )
+    check(declared(declaration))  # what makes no sense is told before anything is started
     return Plan(
         declaration=declaration,
         commands=commands(topology_file),

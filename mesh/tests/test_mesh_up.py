@@ -118,7 +118,7 @@ def test_a_port_that_a_stranger_took_is_told_too(fresh: Mesh) -> None:
         ("[services.a\n", "line 1"),
         ("[servces.a]\n", "servces"),
         (DEFAULT.read_text().replace("replicas = 1", "replicas = 99", 1), "99"),
-        (DEFAULT.read_text().replace("grpc_port = 8080", "grpc_port = 8081"), "8081"),
+        (DEFAULT.read_text().replace("grpc_port = 8080", "grpc_port = 8081"), "grpc_port and rest_port"),
     ],
 )
 def test_a_broken_topology_file_is_told_in_one_sentence_and_nothing_is_started(
