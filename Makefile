@@ -5,11 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+BEGUN := $(shell date +%s.%N)
+# as pip does: a company's own certificate authority is in the system's store, not in uv's
+export UV_SYSTEM_CERTS := true
 
 # uv installs in seconds what takes pip half a minute; pip brings it, so that a bare Python is enough
 $(UV):
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(UV)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
@@ -22,7 +25,7 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(UV)
 	@touch $@ $(VENV)/.run
 
 up: $(VENV)/.run ## Set everything up, start the mesh, make a call on each path
-	@$(BIN)/meshlog up --detach --first-calls
+	@$(BIN)/meshlog up --detach --begun $(BEGUN)
 
 down: ## End everything that `make up` started
 	@test ! -x $(BIN)/meshlog || $(BIN)/meshlog down

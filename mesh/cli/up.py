@@ -6,6 +6,7 @@ Whatever goes wrong on the way to a mesh that was not there before ends in one s
 import asyncio
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -48,12 +49,19 @@ _FREE_BYTES = 64 * 1024 * 1024  # below this the log could not keep its promise 
     type=int,
     help="Added to every port, for a second mesh beside the first.",
 )
-@click.option("--first-calls", is_flag=True, hidden=True, help="Make a call on each path (for `make up`).")
+@click.option(
+    "--begun",
+    type=float,
+    hidden=True,
+    help="When `make up` began: make a call on each path, and say how long it all took.",
+)
 @mesh_options
-def command(mesh: Places, as_json: bool, detach: bool, file: Path | None, port_offset: int, first_calls: bool) -> None:
+def command(
+    mesh: Places, as_json: bool, detach: bool, file: Path | None, port_offset: int, begun: float | None
+) -> None:
     """Start the mesh, or bring a running one to what the topology file says."""
     plan = _plan(file or _DEFAULT_FILE, port_offset)
-    asyncio.run(_up(mesh, plan, as_json=as_json, detach=detach, call=first_calls))
+    asyncio.run(_up(mesh, plan, as_json=as_json, detach=detach, begun=begun))
 
 
 def _plan(file: Path, port_offset: int) -> Plan:
@@ -74,7 +82,7 @@ def _plan(file: Path, port_offset: int) -> Plan:
     )
 
 
-async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, call: bool) -> None:
+async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, begun: float | None) -> None:
     running = find(mesh.run)
     supervised = any(found.name == "supervisor" for found in running)
     _require_free_ports(plan, mesh, running)
@@ -94,7 +102,10 @@ async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, call: bo
         say_json({"mesh": mesh.name, "seconds": round(seconds, 2), "adopted": bool(running) and not supervised})
     else:
         click.echo(f"{mesh.name} is up and healthy after {seconds:.1f} s")
-        trace_id = await first_calls(plan.declaration) if call else None
+        trace_id = None
+        if begun is not None:
+            trace_id = await first_calls(plan.declaration)
+            click.echo(f"  make up took {time.time() - begun:.1f} s")
         click.echo(lines_to_copy(mesh.name, plan.declaration, trace_id))
     if not detach:
         await _attend(mesh)

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
+import shutil
+import sys
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlencode
 
 import click
@@ -31,6 +35,7 @@ def _get(url: str) -> tuple[str, str]:
 def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None) -> str:
     edge = declaration.edge
     name = "" if mesh == "default" else f" --name {mesh}"
+    meshlog = _command()
     lines = [
         "",
         "Copy:",
@@ -40,11 +45,18 @@ def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None) -> 
         f"  grpcurl -plaintext localhost:{edge.grpc_port} list",
         f'  grpcurl -plaintext -d \'{{"name":"Edilberto"}}\' localhost:{edge.grpc_port} pspd.ServiceA/SayHello',
         f"  grpcurl -plaintext -d '{{\"count\":3}}' localhost:{edge.grpc_port} pspd.ServiceB/StreamNumbers",
-        f"  .venv/bin/meshlog status{name}",
-        f"  .venv/bin/meshlog events{name} --stream calls",
-        f"  .venv/bin/meshlog shift a v1=90 v2=10{name}",
+        f"  {meshlog} status{name}",
+        f"  {meshlog} events{name} --stream calls",
+        f"  {meshlog} shift a v1=90 v2=10{name}",
     ]
     if trace_id:
-        lines.append(f"  .venv/bin/meshlog trace{name} {trace_id}")
+        lines.append(f"  {meshlog} trace{name} {trace_id}")
     lines += [f"  http://localhost:{edge.grpc_port}/                              # the page", "  make down"]
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """How this command is called here: by its name where that finds it, else by its path."""
+    ours = Path(sys.argv[0])
+    found = shutil.which("meshlog")
+    return "meshlog" if found and Path(found).samefile(ours) else os.path.relpath(ours)
