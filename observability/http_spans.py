@@ -29,8 +29,10 @@ def add_spans(app: Sanic[Any, Any], tracer: Tracer) -> None:
             request.conn_info.ctx.span = tracer.start_span(name, context, SpanKind.SERVER, attributes)
 
     async def answered(request: Request, response: HTTPResponse) -> None:
-        # for a streamed answer too Sanic says this after the handler has sent its last chunk
-        _end(request.conn_info, response.status)
+        # for a streamed answer too Sanic says this after the handler has sent its last chunk; it also makes an answer
+        # for a client that has left
+        left = request.conn_info is not None and request.conn_info.lost
+        _end(request.conn_info, None if left else response.status)
 
     async def closed(conn_info: ConnInfo) -> None:
         _end(conn_info, None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FLUSH_MS = 200  # a trace is looked at within a second of its call
 QUEUE_SPANS_MAX = 8_192
 BATCH_SPANS_MAX = 512
-CLOSE_SECONDS_MAX = 1.5
+CLOSE_SECONDS_MAX = 1.0
 COMPLAINT_SECONDS = 60.0
 
 

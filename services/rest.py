@@ -124,11 +124,13 @@ def _sanic(name: str, path: str, answer: Answer, places: Places) -> Sanic[Any, A
 class JsonErrors(ErrorHandler):
     """Every error, Sanic's own included, as google.rpc.Status."""
 
-    def default(self, request: Request, exception: Exception) -> HTTPResponse:
+    def default(self, request: Request, exception: BaseException) -> HTTPResponse:
         if isinstance(exception, SanicException):
             code, sentence = _STATUSES.get(exception.status_code, (INTERNAL, "internal error"))
             headers = dict(getattr(exception, "headers", None) or {})  # Allow, of a 405
             return as_response(as_json(Status(code, sentence)), exception.status_code, headers)
+        if isinstance(exception, asyncio.CancelledError):  # nobody is there to read it
+            return as_response(as_json(Status(1, "the client has left")), 499)
         status = status_of(exception)
         if status.code == INTERNAL:
             logging.getLogger(__name__).error("a call failed", exc_info=exception)

@@ -32,6 +32,9 @@ MESSAGE_BYTES_MAX: Final = (
     65_536  # a name of 10 kB is told what is wrong with it; a message of a megabyte is not even read
 )
 OTHER_CALLS_MAX: Final = 1_024  # of health and reflection
+# how long gRPC itself waits for calls in flight; the process decides sooner. Were the two to run out at the same moment,
+# gRPC (1.85) would crash: the end of its own grace and stop(None) get in each other's way.
+GRPC_GRACE_SECONDS: Final = 3_600.0
 TRAILERS_SECONDS: Final = 0.2  # for those of the last call to leave
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -45,17 +48,16 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class GrpcServer:
     """One service of the contract on one address."""
 
-    def __init__(self, server: grpc.aio.Server, health_of: Any, places: Places, address: Address, grace: float) -> None:
+    def __init__(self, server: grpc.aio.Server, health_of: Any, places: Places, address: Address) -> None:
         self._server = server
         self._health = health_of
-        self._grace_seconds = grace
         self.address = address
         self.places = places
 
     async def drain(self) -> None:
         # not awaited: a client that watches health and does not read must not hold the end up
         told = asyncio.create_task(self._health.enter_graceful_shutdown())
-        stopped = asyncio.create_task(self._server.stop(self._grace_seconds))
+        stopped = asyncio.create_task(self._server.stop(GRPC_GRACE_SECONDS))
         # a watch of health or a look at reflection has no end of its own: only calls of the contract are waited for
         await self.places.empty()
         await asyncio.wait({told, stopped}, timeout=TRAILERS_SECONDS)
@@ -84,7 +86,7 @@ async def started(
     await server.start()
     await health_of.set(service.full_name, health_pb2.HealthCheckResponse.SERVING)
     address = options.listen if options.listen.path else Address(options.listen.host, port)
-    return GrpcServer(server, health_of, places, address, options.drain_seconds)
+    return GrpcServer(server, health_of, places, address)
 
 
 def _interceptors(guard: "Guard", traces: Tracing | None) -> list[grpc.aio.ServerInterceptor]:
