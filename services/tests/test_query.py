@@ -86,7 +86,7 @@ def test_numbers_are_read_as_the_transcoder_reads_them(query: str, count: int, d
     [
         *("count=", "count=+3", "count=%203", "count=3%20", "count=--3", "count=-", "count=+", "count=%2B-3"),
         *("count=0x10", "count=1e9", "count=3.0", "count=1_0", "count=abc", "count=null", "count=true"),
-        *("count=2147483648", "count=-2147483649", "count=99999999999", "count=" + "9" * 100_000),
+        *("count=2147483648", "count=-2147483649", "count=99999999999", "count=" + "9" * 50_000),
         *("count=%D9%A3", "count=3%00", "count=3%0A", "count=%", "count=abc&count=3", "count=3&count=abc"),
     ],
 )
