@@ -80,6 +80,14 @@ async def _calls(mesh: Places, processes: list[dict[str, Any]]) -> dict[str, int
     return books
 
 
+def _position(node: dict[str, Any] | None) -> str:
+    """The position that an Envoy says it runs; and the one that it was served, where that is another."""
+    if node is None:
+        return ""
+    served, acknowledged = node["served"], node["acknowledged"]
+    return str(acknowledged) if acknowledged == served else f"{acknowledged}, was served {served}"
+
+
 def _print(status: dict[str, Any]) -> None:
     console = Console(highlight=False)
     if not status["processes"]:
@@ -91,20 +99,12 @@ def _print(status: dict[str, Any]) -> None:
     console.print(f"[bold]{status['mesh']}[/] is {well} at position {status['position']}   calls: {said}")
     nodes = {node["id"]: node for node in status["nodes"]}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("process", "kind", "state", "pid", "ports", "restarts", "served", "acknowledged"):
-        table.add_column(column)
+    for column in ("process", "state", "pid", "ports", "restarts", "runs position"):
+        table.add_column(column, no_wrap=True)
     for process in status["processes"]:
-        node = nodes.get(process["name"], {})
         state = f"[{_COLOURS.get(process['state'], 'white')}]{process['state']}[/]"
         figures = (str(process["pid"] or ""), " ".join(map(str, process["ports"])), str(process["restarts"] or ""))
-        table.add_row(
-            process["name"],
-            process["kind"],
-            state,
-            *figures,
-            str(node.get("served", "")),
-            str(node.get("acknowledged", "")),
-        )
+        table.add_row(process["name"], state, *figures, _position(nodes.get(process["name"])))
     console.print(table)
     for process in status["processes"]:
         if process["state"] == "dead" and process["kind"] == "supervisor":

@@ -106,7 +106,7 @@ async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, begun: f
         if begun is not None:
             trace_id = await first_calls(plan.declaration)
             click.echo(f"  make up took {time.time() - begun:.1f} s")
-        click.echo(lines_to_copy(mesh.name, plan.declaration, trace_id))
+        click.echo(lines_to_copy(mesh.name, plan.declaration, trace_id, made=begun is not None))
     if not detach:
         await _attend(mesh)
 

@@ -32,7 +32,8 @@ def _get(url: str) -> tuple[str, str]:
         return json.dumps(json.load(answer), ensure_ascii=False), answer.headers.get("x-trace-id", "")
 
 
-def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None) -> str:
+def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None, *, made: bool) -> str:
+    """`made`: by `make up`, so that `make down` ends it."""
     edge = declaration.edge
     name = "" if mesh == "default" else f" --name {mesh}"
     meshlog = _command()
@@ -51,7 +52,7 @@ def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None) -> 
     ]
     if trace_id:
         lines.append(f"  {meshlog} trace{name} {trace_id}")
-    lines += [f"  http://localhost:{edge.grpc_port}/                              # the page", "  make down"]
+    lines += [f"  http://localhost:{edge.grpc_port}/                              # the page", "  make down" if made else f"  {meshlog} down{name}"]
     return "\n".join(lines)
 
 
