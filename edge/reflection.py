@@ -1,9 +1,9 @@
 """The edge's own gRPC server: reflection and health for all services of the topology, behind one port.
 
 A service reflects itself when it runs alone; behind the edge a client asks one place for all of them, and gets their
-descriptors from the topology's contracts: no service is asked. Rules: reflection answers as v1 and as v1alpha, whose
-messages are the same on the wire (grpcio-reflection has v1alpha alone); a service is SERVING while it has a workload;
-the topology may change while clients are connected; without one, the server reflects itself alone.
+descriptors from the topology's contracts: no service is asked. Rules: reflection answers as v1 and as v1alpha; a service
+is SERVING while it has a workload; the topology may change while clients are connected; without one, the server reflects
+itself alone.
 """
 
 from collections.abc import AsyncIterator
@@ -13,15 +13,14 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio
 
 from edge.descriptors import grpc_services, merged
+from mesh.grpc_reflection import V1, V1ALPHA, add_reflection, v1_file, v1alpha_file
 from mesh.topology import Topology
 
-ALPHA, STABLE = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 HEALTH = health.SERVICE_NAME
-OWN_SERVICES = (f"{STABLE}.ServerReflection", f"{ALPHA}.ServerReflection", HEALTH)
+OWN_SERVICES = (V1, V1ALPHA, HEALTH)
 STOP_SECONDS = 1.0
 
 Status = health_pb2.HealthCheckResponse
@@ -51,15 +50,7 @@ class Answers:
         self._known: set[str] = set()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        method: Any = grpc.stream_stream_rpc_method_handler(
-            self._reflect,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        names = [f"{package}.ServerReflection" for package in (STABLE, ALPHA)]
-        server.add_generic_rpc_handlers(
-            tuple(grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}) for name in names)
-        )
+        add_reflection(self._reflect, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call, unused-ignore]
 
     async def describe(self, topology: Topology) -> None:
@@ -93,32 +84,14 @@ def _statuses(topology: Topology) -> dict[str, int]:
 
 def _reflection(topology: Topology) -> Any:
     """The servicer that describes `topology`, in a pool of its own: contracts change while we run."""
-    files = {file.name: file for file in [*_own_files(), *merged(topology.contracts).file]}
+    files = {file.name: file for file in (v1alpha_file(), v1_file(), _health_file(), *merged(topology.contracts).file)}
     pool = DescriptorPool()
     for file in files.values():
         pool.AddSerializedFile(file.SerializeToString())
     return aio.ReflectionServicer([*grpc_services(topology), *OWN_SERVICES], pool=pool)  # type: ignore[no-untyped-call, unused-ignore]
 
 
-def _own_files() -> list[FileDescriptorProto]:
-    alpha, own_health = FileDescriptorProto(), FileDescriptorProto()
-    reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
-    health_pb2.DESCRIPTOR.CopyToProto(own_health)
-    return [alpha, _stable(alpha), own_health]
-
-
-def _stable(alpha: FileDescriptorProto) -> FileDescriptorProto:
-    """The file of v1, made from v1alpha's by renaming."""
-    stable = FileDescriptorProto.FromString(alpha.SerializeToString())
-    stable.name, stable.package = "grpc/reflection/v1/reflection.proto", STABLE
-    for message in stable.message_type:
-        for field in message.field:
-            if field.type_name:  # a set one, even if empty, would make a message of every string
-                field.type_name = _renamed(field.type_name)
-    for method in stable.service[0].method:
-        method.input_type, method.output_type = _renamed(method.input_type), _renamed(method.output_type)
-    return stable
-
-
-def _renamed(name: str) -> str:
-    return name.replace(f".{ALPHA}.", f".{STABLE}.")
+def _health_file() -> FileDescriptorProto:
+    file = FileDescriptorProto()
+    health_pb2.DESCRIPTOR.CopyToProto(file)
+    return file
