@@ -2,8 +2,8 @@
 
     python -m edge.tests.misbehaving GRPC_PORT REST_PORT NAME
 
-`name` says what is to happen to a call of A ("abort 14 no more", "sleep 3", "die", "deadline", "text 500 Traceback ...");
-`delay_ms` says how a stream of B ends after `count` values: one of the endings below. REST answers by its own handlers.
+`name` says what is to happen to a call of A ("abort 14 no more", "sleep 3", "die", "deadline", "text 500 Traceback ...",
+"pretend"); `delay_ms` says how a stream of B ends after `count` values: one of the endings below. REST answers by its own handlers.
 """
 
 import asyncio
@@ -39,6 +39,13 @@ SERVER_OPTIONS = [
     ("grpc.server.max_pending_requests", 100_000),  # its own bound of 1,000 answers CANCELLED
     ("grpc.server.max_pending_requests_hard_limit", 300_000),
 ]
+PRETENDED = {  # headers that are the edge's to set
+    "x-request-id": "11111111-2222-4333-8444-555555555555",
+    "x-trace-id": "f" * 32,
+    "x-meshlog-position": "999",
+    "x-meshlog-service": "another",
+    "x-meshlog-version": "v9",
+}
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -51,6 +58,8 @@ async def say_hello(request: Any, context: Any) -> Any:
         await asyncio.sleep(float(rest))
     if verb == "die":
         os._exit(1)
+    if verb == "pretend":
+        await context.send_initial_metadata(tuple(PRETENDED.items()))
     if verb == "deadline":
         return HelloReply(message=f"{context.time_remaining():.1f}")
     return HelloReply(message=ME)
@@ -92,6 +101,7 @@ async def rest_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWr
         if verb == "text":
             said, _, body = rest.partition(" ")
             status, kind = int(said), "text/plain"
+        more = "".join(f"{header}: {value}\r\n" for header, value in PRETENDED.items()) if verb == "pretend" else ""
         if verb == "sleep":
             await asyncio.sleep(float(rest))
         if verb == "nonsense":
@@ -99,7 +109,8 @@ async def rest_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWr
             break
         if verb == "die":
             os._exit(1)
-        answer = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body.encode())}\r\n\r\n{body}"
+        length = len(body.encode())
+        answer = f"HTTP/1.1 {status} X\r\n{more}content-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}"
         writer.write(answer.encode())
         await writer.drain()
     writer.close()

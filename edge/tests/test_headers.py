@@ -5,6 +5,7 @@ import re
 import pytest
 
 from edge.tests.given import POSITION
+from edge.tests.misbehaving import PRETENDED
 from edge.tests.running import RunningEdge
 
 PATHS = ("grpc", "rest")
@@ -42,6 +43,19 @@ def test_a_call_says_which_service_and_version_answered(misled: RunningEdge, ask
     service = {"grpc": "a", "rest": "a-rest"}[asked]
     assert (headers["x-meshlog-service"], headers["x-meshlog-version"]) == (service, "v1")
     assert "x-meshlog-service" not in misled.curl("/nowhere", port=getattr(misled.ports, asked)).headers
+
+
+@pytest.mark.parametrize("asked", PATHS)
+def test_neither_a_service_nor_a_client_has_a_say_in_what_the_edge_tells_of_a_call(
+    misled: RunningEdge, asked: str
+) -> None:
+    """The journal reads these headers."""
+    sent = [argument for header, value in PRETENDED.items() for argument in ("-H", f"{header}: {value}")]
+    headers = misled.curl("/a/hello?name=pretend", *sent, port=getattr(misled.ports, asked)).headers
+    for header, value in PRETENDED.items():
+        assert headers[header] != value
+    assert headers["x-meshlog-position"] == str(POSITION)
+    assert headers["x-meshlog-version"] == "v1"
 
 
 @pytest.mark.parametrize("asked", PATHS)
