@@ -1,8 +1,8 @@
 -- Errors from inside the mesh in the one form of the edge, and problem+json (RFC 9457) for who asks for it.
 --
 -- Rules: an answer below 400 passes untouched, and so does native gRPC. An error that is not JSON (a sidecar's text, an
--- empty body) is replaced by the sentence of ANSWERS. An error that is JSON keeps its code, message and details, unless
--- the message is empty, or a proxy's talk about its connections.
+-- empty body) is replaced by the sentence of ANSWERS. An error that is JSON keeps what it has of code (a number), message
+-- (text) and details (a list), unless the message is empty, or a proxy's talk about its connections.
 -- On the gRPC path a failed call says its grpc-status in the headers, as one that went well does: the journal reads it.
 --
 -- edge/errors.py puts ASKED ("grpc" or "rest") and ANSWERS before this program.
@@ -58,11 +58,16 @@ local function is_proxy_talk(message)
   return false
 end
 
+-- What a service said of its error, where it has the form; each part that has another is ours.
 local function status_object(answer, said)
-  if said and said.code and said.message and not is_proxy_talk(said.message:sub(2, -2)) then
-    return { code = said.code, message = said.message, details = said.details or "[]" }
-  end
-  return { code = said and said.code or answer.code, message = '"' .. answer.message .. '"', details = "[]" }
+  said = said or {}
+  local message = said.message and said.message:match('^".*"$')
+  local worth_telling = message and not is_proxy_talk(message:sub(2, -2))
+  return {
+    code = said.code and said.code:match("^%d+$") or answer.code,
+    message = worth_telling and message or '"' .. answer.message .. '"',
+    details = worth_telling and said.details and said.details:match("^%[.*%]$") or "[]",
+  }
 end
 
 local function rpc_status(error)

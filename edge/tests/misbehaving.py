@@ -3,7 +3,7 @@
     python -m edge.tests.misbehaving GRPC_PORT REST_PORT NAME
 
 `name` says what is to happen to a call of A ("abort 14 no more", "sleep 3", "die", "deadline", "text 500 Traceback ...",
-"pretend"); `delay_ms` says how a stream of B ends after `count` values: one of the endings below. REST answers by its own handlers.
+"json 400 {}", "pretend"); `delay_ms` says how a stream of B ends after `count` values: one of the endings below. REST answers by its own handlers.
 """
 
 import asyncio
@@ -98,9 +98,9 @@ async def rest_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWr
         if verb == "abort":
             said, _, sentence = rest.partition(" ")
             status, body = int(said), json.dumps({"code": 3, "message": sentence, "details": [{"a": 'b",}'}]}, indent=1)
-        if verb == "text":
+        if verb in ("text", "json"):
             said, _, body = rest.partition(" ")
-            status, kind = int(said), "text/plain"
+            status, kind = int(said), {"text": "text/plain", "json": "application/json"}[verb]
         more = "".join(f"{header}: {value}\r\n" for header, value in PRETENDED.items()) if verb == "pretend" else ""
         if verb == "sleep":
             await asyncio.sleep(float(rest))

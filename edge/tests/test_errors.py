@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 import pytest
@@ -95,6 +96,21 @@ def test_text_from_inside_is_replaced_by_the_form(misled: RunningEdge, said: str
     answer = misled.curl(f"/a/hello?name={said}", port=misled.ports.rest)
     assert (answer.status, status_of(answer)["code"]) == (status, code)
     assert "Traceback" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"code": "NOT_FOUND", "message": "no Ana"}, {"code": 3, "message": "no Ana", "details": []}),
+        ({"message": "no Ana", "details": {}}, {"code": 3, "message": "no Ana", "details": []}),
+        ({"code": 5, "message": {"en": "no Ana"}}, {"code": 5, "message": sentence(400), "details": []}),
+        ({"error": "no Ana"}, {"code": 3, "message": sentence(400), "details": []}),
+        (["no Ana"], {"code": 3, "message": sentence(400), "details": []}),
+    ],
+)
+def test_json_of_another_form_is_brought_into_the_form(misled: RunningEdge, said: Any, told: dict[str, Any]) -> None:
+    query = urlencode({"name": f"json 400 {json.dumps(said)}"})
+    assert status_of(misled.curl(f"/a/hello?{query}", port=misled.ports.rest)) == told
 
 
 def test_an_answer_that_is_not_http_is_502(misled: RunningEdge) -> None:
