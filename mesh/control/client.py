@@ -71,6 +71,7 @@ class ControlClient:
         return reply.offset
 
     async def status(self) -> MeshStatus:
+        """Raises: LogUnavailable."""
         request = control_pb2.StatusRequest()
         reply: control_pb2.StatusReply = await self._asked(self._stub.Status(request, timeout=self._seconds))
         nodes = (

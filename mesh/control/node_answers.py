@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from mesh.events import Event, NodeEvent
-from mesh.log.port import START, Commit, Log
+from mesh.log.port import NODES, START, Commit, Log
 
 ACTOR = "control-plane"
 
@@ -38,4 +38,4 @@ class NodeAnswers:
 
 
 def _stream(node: str) -> str:
-    return f"nodes/{node}"
+    return f"{NODES}{node}"

@@ -21,11 +21,9 @@ from mesh.control.node_answers import NodeAnswers
 from mesh.control.replies import CallBooks, Executed, MeshStatus, NodeStatus
 from mesh.errors import ConcurrentAppend, UnreadableEvent
 from mesh.events import CallAnswered, CallsLost, MeshEvent, SnapshotAccepted, SnapshotRejected
-from mesh.log.port import START, Commit, Entry, Log, Position
+from mesh.log.port import CALLS, MESH, START, Commit, Entry, Log, Position
 from mesh.topology import Topology, evolved
 
-STREAM = "mesh"
-CALLS = "calls/"
 REMEMBERED = 1_000  # answers by command id
 ATTEMPTS = 5  # to decide again after somebody else's commit
 PAGE = 256  # commits read at a time while catching up
@@ -119,14 +117,14 @@ class ControlPlane:
             return self._remember(command_id, Executed(self.position, ()))
         self._check(evolved(events, self.topology), self.position + 1)
         commit = Commit(self._new_id(), command_id, actor, reason, self._clock_us(), events)
-        position = await self.log.append(STREAM, commit, expect=self.position)
-        executed = self._fold(Entry(STREAM, position, commit))
+        position = await self.log.append(MESH, commit, expect=self.position)
+        executed = self._fold(Entry(MESH, position, commit))
         self._tell()
         return executed
 
     async def _catch_up(self) -> None:
         before = self.position
-        while entries := await self.log.read(STREAM, self.position, PAGE):
+        while entries := await self.log.read(MESH, self.position, PAGE):
             for entry in entries:
                 self._fold(entry)
         if self.position != before:
@@ -157,5 +155,5 @@ class ControlPlane:
 
 def _of_mesh(event: object) -> MeshEvent:
     if not isinstance(event, MeshEvent):
-        raise UnreadableEvent(f"the stream {STREAM} holds a {type(event).__name__}, which says nothing of the mesh")
+        raise UnreadableEvent(f"the stream {MESH} holds a {type(event).__name__}, which says nothing of the mesh")
     return event

@@ -1,7 +1,8 @@
 """The control API in front of a control plane and its log (proto/meshlog/control.proto).
 
-Rules: nothing outside `calls/` is appended from here, configuration changes by commands alone; every request has an end
-that we set, whatever the caller asked for; every error is one of mesh/errors.py, by the table in mesh/control/wire.py.
+Rules: nothing outside `calls/` is appended from here, configuration changes by commands alone; a request with one answer
+has an end that we set, whatever the caller asked for; every error is one of mesh/errors.py, by the table in
+mesh/control/wire.py.
 """
 
 import asyncio
@@ -20,9 +21,9 @@ from mesh.control.wire import ERROR_TRAILER, REPLY_BYTES_MAX, REQUEST_BYTES_MAX,
 from mesh.errors import MeshError, SubstrateError, UnreadableEvent
 from mesh.events import CallEvent
 from mesh.log.codec import decode, decode_command
-from mesh.log.port import Commit, Entry, Log, Produced
+from mesh.log.port import CALLS, Commit, Entry, Log, Produced
 
-APPENDABLE = re.compile(r"calls/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+APPENDABLE = re.compile(rf"{CALLS}[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")
 UNARY_SECONDS = 30.0  # a disk that takes longer is an error, not something to wait for
 CONCURRENT_REQUESTS_MAX = 512  # those that watch included
 STOP_SECONDS = 5.0  # for what is under way

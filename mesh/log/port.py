@@ -10,6 +10,11 @@ from mesh.events import CallsLost, Event
 Position = int
 START: Position = 0  # before the first commit
 
+# the streams; mesh/events.py says what stands in which
+MESH = "mesh"
+NODES = "nodes/"  # and the id of a node
+CALLS = "calls/"  # and the id of an edge
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -82,10 +87,10 @@ class Log(Protocol):
         """The names of the streams that hold commits, in order. Raises: LogUnavailable."""
 
     async def head(self, stream: str) -> Position:
-        """The position of the newest commit; START of a stream that nobody has written."""
+        """The position of the newest commit; START of a stream that nobody has written. Raises: LogUnavailable."""
 
     async def offset(self, stream: str, producer: str) -> int:
-        """How far `producer` has got in `stream`; 0: never heard of it."""
+        """How far `producer` has got in `stream`; 0: never heard of it. Raises: LogUnavailable."""
 
     async def tally(self, stream: str) -> dict[str, int]:
         """How many events of each type the stream holds; of CallsLost, how many calls they declare. Raises: LogUnavailable."""

@@ -18,11 +18,10 @@ from typing import Self, TypeVar
 from mesh.errors import LogUnavailable
 from mesh.log.codec import encode
 from mesh.log.group_commit import GroupCommit
-from mesh.log.port import START, Commit, Entry, Position, Produced, tallied
+from mesh.log.port import CALLS, START, Commit, Entry, Position, Produced, tallied
 from mesh.log.sqlite_file import RESTORE, Append, CommitFile, is_void
 
 PAGE = 64  # commits that a follower reads at a time: one of the journal may hold a thousand events
-CALLS = "calls/"
 
 Value = TypeVar("Value")
 

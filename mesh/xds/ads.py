@@ -14,9 +14,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from mesh.node_status import NodeStatus
 from mesh.spiffe import CURRENT
 from mesh.xds.messages import message
-from mesh.xds.nodes import NodeStatus, ServedNode
+from mesh.xds.nodes import ServedNode
 from mesh.xds.snapshot import Snapshot
 from mesh.xds.store import SnapshotStore
 

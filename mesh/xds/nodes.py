@@ -6,18 +6,9 @@ digest is.
 
 from dataclasses import dataclass, field
 
+from mesh.node_status import NodeStatus
 from mesh.xds.delta import DeltaStream, Rejection
 from mesh.xds.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    id: str
-    kind: str  # "edge" or "sidecar"
-    connected: bool
-    served: int  # the newest position whose snapshot the node was sent, or did not need to be sent
-    acknowledged: int  # the newest position that the node said it runs
-    rejected: str  # why it said no to the newest snapshot; empty: it did not
 
 
 @dataclass(slots=True)
