@@ -14,7 +14,6 @@ Importing this module imports no OpenTelemetry.
 import logging
 import threading
 from collections.abc import Mapping
-from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -110,15 +109,9 @@ def _exporter(protocol: str) -> "SpanExporter":
 
         return OTLPSpanExporter()
     if protocol == "http/protobuf":
-        try:
-            over_http = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-        except ImportError as error:
-            package = "opentelemetry-exporter-otlp-proto-http"
-            raise TelemetryUnusable(
-                f"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf needs the package {package}; install it, or use grpc"
-            ) from error
-        exporter: SpanExporter = over_http.OTLPSpanExporter()
-        return exporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+
+        return OverHttp()
     raise TelemetryUnusable(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not known; there are grpc and http/protobuf")
 
 

@@ -1,7 +1,6 @@
 """The README is true: its console lines are run against a real mesh, and what they print is what it shows."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mesh.tests.meshes import Mesh, a_mesh
+from mesh.tests.tools import require_tool
 
 pytestmark = pytest.mark.mesh
 
@@ -57,8 +57,8 @@ def waterfall(drawn: str) -> list[str]:
 
 @pytest.mark.parametrize(("command", "shown"), sessions(), ids=[command for command, _ in sessions()])
 def test_what_the_readme_shows_is_what_happens(mesh: Mesh, command: str, shown: str) -> None:
-    if command.startswith("grpcurl") and shutil.which("grpcurl") is None:
-        pytest.skip("grpcurl is not on PATH; .ci/install-tools builds it")
+    if command.startswith("grpcurl"):
+        require_tool("grpcurl")
     printed = run(mesh, command)
     if command.startswith("meshlog trace"):
         assert waterfall(printed)[:5] == waterfall(shown)

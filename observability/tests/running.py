@@ -18,6 +18,7 @@ class Running:
     process: subprocess.Popen[str]
     grpc: str  # host:port of OTLP/gRPC
     http: str  # http://host:port, where traces are asked for
+    otlp_http: str = ""  # host:port of OTLP/HTTP, where that is another
 
 
 @contextlib.contextmanager
@@ -33,8 +34,9 @@ def a_sink(*options: str) -> Iterator[Running]:
 @contextlib.contextmanager
 def a_jaeger() -> Iterator[Running]:
     grpc, query = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    otlp_http = f"127.0.0.1:{free_port()}"
     elsewhere = (
-        "admin.http collector.grpc-server collector.http-server collector.otlp.http query.grpc-server http-server"
+        "admin.http collector.grpc-server collector.http-server query.grpc-server http-server"
         " processor.jaeger-binary.server processor.jaeger-compact.server processor.zipkin-compact.server"
     )
     options = [
@@ -44,6 +46,7 @@ def a_jaeger() -> Iterator[Running]:
     options += [
         "--collector.otlp.enabled",
         f"--collector.otlp.grpc.host-port={grpc}",
+        f"--collector.otlp.http.host-port={otlp_http}",
         f"--query.http-server.host-port={query}",
     ]
     with _process(["jaeger-all-in-one", "--log-level=error", *options]) as process:
@@ -52,7 +55,7 @@ def a_jaeger() -> Iterator[Running]:
                 httpx.get(f"http://{query}/api/services")
                 break
             time.sleep(0.05)
-        yield Running(process, grpc, f"http://{query}")
+        yield Running(process, grpc, f"http://{query}", otlp_http)
         process.kill()  # it keeps nothing, and takes five seconds to end by itself
 
 

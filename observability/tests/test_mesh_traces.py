@@ -47,8 +47,12 @@ def test_the_waterfall_is_there_within_a_second_of_the_call(mesh: Mesh) -> None:
 
 
 @pytest.mark.tool("jaeger-all-in-one")
-def test_a_real_jaeger_shows_the_same_five_spans() -> None:
-    with a_jaeger() as jaeger, a_mesh("jaeger", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{jaeger.grpc}") as mesh:
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_real_jaeger_shows_the_same_five_spans(protocol: str) -> None:
+    with a_jaeger() as jaeger, a_mesh("jaeger") as mesh:
+        endpoint = jaeger.grpc if protocol == "grpc" else jaeger.otlp_http
+        mesh.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{endpoint}"
+        mesh.environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
         mesh.up()
         assert not any(process["kind"] == "sink" for process in mesh.status()["processes"])
         for path, url, service in CALLS:
