@@ -1,6 +1,6 @@
 """The one form of every error that leaves the edge: google.rpc.Status as JSON, with a sentence that says what happened.
 
-    {"code": 5, "message": "there is no such path; try GET /a/hello", "details": []}
+    {"code": 5, "message": "there is no such path; there are GET /, GET /a/hello", "details": []}
 
 ANSWERS is the table: what Envoy answers by itself (status and response flag), and what we say then. Rules: the first
 line that fits counts; a sentence is written for the client and names nothing from inside the mesh; `own_text` passes on
@@ -20,7 +20,7 @@ from mesh.xds.http import lua_filter
 from mesh.xds.messages import message
 
 # google.rpc.Code
-CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = 1, 2, 3, 4, 5
+UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = 2, 3, 4, 5
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 7, 8, 12, 13, 14, 16
 
 
@@ -72,7 +72,7 @@ def local_replies() -> Any:
 
 def errors_filter(asked: str) -> Any:
     """The Lua filter that holds answers from inside the mesh to the same form, and speaks problem+json on request."""
-    return lua_filter(_errors_source(asked), name="errors")
+    return lua_filter("errors", _errors_source(asked))
 
 
 @cache

@@ -7,11 +7,9 @@ here; streams opened and reset without end (CVE-2023-44487) end their connection
 from typing import Any
 
 from mesh.events import Limits
-from mesh.xds.clusters import duration
+from mesh.xds.clusters import duration, http2_options
 from mesh.xds.messages import message
 
-STREAM_WINDOW_BYTES = 65_536  # what a client may send ahead on one stream ...
-CONNECTION_WINDOW_BYTES = 1_048_576  # ... and on all streams of its connection
 BUFFER_BYTES = 1_048_576  # of one stream on its way; a unary answer must fit
 
 
@@ -40,15 +38,12 @@ def buffer(limits: Limits) -> Any:
     )
 
 
-def _http2_options(limits: Limits) -> dict[str, Any]:
-    return {
-        "max_concurrent_streams": {"value": limits.streams_per_connection},
-        "initial_stream_window_size": {"value": STREAM_WINDOW_BYTES},
-        "initial_connection_window_size": {"value": CONNECTION_WINDOW_BYTES},
-        "max_outbound_frames": {"value": 10_000},
-        "max_outbound_control_frames": {"value": 1_000},
-        "max_consecutive_inbound_frames_with_empty_payload": {"value": 1},
-        "max_inbound_priority_frames_per_stream": {"value": 100},
-        "max_inbound_window_update_frames_per_data_frame_sent": {"value": 10},
-        "override_stream_error_on_invalid_http_message": {"value": True},  # costs the stream, not its neighbours
-    }
+def _http2_options(limits: Limits) -> Any:
+    options = http2_options(limits.streams_per_connection)
+    options.max_outbound_frames.value = 10_000
+    options.max_outbound_control_frames.value = 1_000
+    options.max_consecutive_inbound_frames_with_empty_payload.value = 1
+    options.max_inbound_priority_frames_per_stream.value = 100
+    options.max_inbound_window_update_frames_per_data_frame_sent.value = 10
+    options.override_stream_error_on_invalid_http_message.value = True  # costs the stream, not its neighbours
+    return options

@@ -35,7 +35,7 @@ def http_filters(topology: Topology, asked: str) -> list[Any]:
     """From the client to the service; an answer passes them the other way round, the journal last."""
     cors = message("envoy.extensions.filters.http.cors.v3.Cors")()
     return [
-        lua_filter(journal_source(asked), name="journal"),
+        lua_filter("journal", journal_source(asked)),
         http_filter("cors", cors),
         errors_filter(asked),
         http_filter("buffer", buffer(topology.limits)),

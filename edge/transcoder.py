@@ -20,7 +20,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mesh.xds.clusters import duration, http2_upstream, static_cluster
-from mesh.xds.http import http_filter
+from mesh.xds.http import http_filter, lua_filter
 from mesh.xds.messages import message, packed
 
 NOWHERE_CLUSTER = "nowhere"
@@ -30,6 +30,7 @@ HIDDEN_FROM_JSON = ("grpc-accept-encoding",)  # says nothing to a client that do
 
 
 def transcoding_filters(contracts: FileDescriptorSet, services: Sequence[str]) -> list[Any]:
+    """The filters of the list above, for `services` (full names) that `contracts` describe."""
     return [
         _lua("stream_format"),
         http_filter("transcoder", _transcoder(contracts, services), disabled=True),
@@ -56,13 +57,8 @@ def _transcoder(contracts: FileDescriptorSet, services: Sequence[str]) -> Any:
 
 
 @cache
-def _source(name: str) -> str:
-    return Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
-
-
 def _lua(name: str) -> Any:
-    lua = message("envoy.extensions.filters.http.lua.v3.Lua")(default_source_code={"inline_string": _source(name)})
-    return http_filter(name, lua, disabled=True)
+    return lua_filter(name, Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8"), disabled=True)
 
 
 def _abort() -> Any:

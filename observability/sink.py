@@ -69,9 +69,8 @@ def _grpc_server(store: TraceStore, address: str) -> grpc.aio.Server:
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", BODY_BYTES)]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CALLS)
     service, method = EXPORT[1:].split("/")
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        method: grpc.unary_unary_rpc_method_handler(export)
-    }  # bytes in, bytes out
+    # bytes in, bytes out
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {method: grpc.unary_unary_rpc_method_handler(export)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     try:
         server.add_insecure_port(address)

@@ -107,9 +107,8 @@ def request_from_json(body: bytes) -> bytes:
         for span in _spans_in(document):
             for named in (span, *span.get("links", ())):
                 for key in named.keys() & {"traceId", "spanId", "parentSpanId"}:
-                    named[key] = base64.b64encode(
-                        bytes.fromhex(named[key])
-                    ).decode()  # OTLP/JSON has hex, protobuf base64
+                    # OTLP/JSON has hex, protobuf base64
+                    named[key] = base64.b64encode(bytes.fromhex(named[key])).decode()
         request = json_format.ParseDict(document, ExportTraceServiceRequest(), ignore_unknown_fields=True)
     except (RecursionError, TypeError, AttributeError) as error:
         raise ValueError("not a request of OTLP") from error

@@ -146,9 +146,8 @@ class ControlPlane:
         for observer in self._observers:
             try:
                 observer(self.topology, self.position)
-            except (
-                Exception
-            ) as error:  # the commit is a fact: neither its caller nor another observer pays for this one
+            except Exception as error:
+                # the commit is a fact: neither its caller nor another observer pays for this one
                 context = {"message": f"{observer!r} failed at position {self.position}", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
 

@@ -5,7 +5,7 @@ A segment is a run of frames; one frame is one record of the journal:
     "MLJ1"  CRC-32 of all that follows  length of the payload  payload (a MessagePack map)
     4       4, little endian            4, little endian
 
-A frame without payload closes its segment: nothing will follow. The writer is mesh/journal/journal.lua; it only ever
+A frame without payload closes its segment: nothing will follow. The writer is mesh/journal/spool.lua; it only ever
 appends. Reading stops at the first frame that is not whole, and never looks for another one behind it: what seems to be
 a frame there may be the body of a request that says so.
 """

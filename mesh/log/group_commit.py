@@ -78,9 +78,8 @@ class GroupCommit:
         try:
             return self._file.write(appends)
         except LogUnavailable as error:
-            return [
-                LogUnavailable(str(error)) for _ in appends
-            ]  # one each: a raised exception carries its own traceback
+            # one each: a raised exception carries its own traceback
+            return [LogUnavailable(str(error)) for _ in appends]
         except Exception as error:  # a mistake of ours belongs to those who wait, and must not end the thread
             return [error for _ in appends]
 

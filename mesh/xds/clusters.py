@@ -12,8 +12,9 @@ from typing import Any
 from mesh.xds.messages import message, packed
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-STREAM_WINDOW_BYTES = 65_536  # Envoy's own default is 16 MiB a stream: too much where clients are slow and many
-CONNECTION_WINDOW_BYTES = 1_048_576
+# what may be sent ahead; Envoy's own default is 16 MiB a stream: too much where clients are slow and many
+STREAM_WINDOW_BYTES = 65_536
+CONNECTION_WINDOW_BYTES = 1_048_576  # on all streams of a connection
 CONNECT_TIMEOUT_SECONDS = 1.0  # loopback, or the next machine
 IDLE_SECONDS = 30.0  # less than any server we speak to keeps an idle connection, or a call could meet its end
 
@@ -81,6 +82,7 @@ def ads_source() -> Any:
 
 
 def http2_options(streams_per_connection: int) -> Any:
+    """Http2ProtocolOptions of either side, its windows bounded."""
     return message("envoy.config.core.v3.Http2ProtocolOptions")(
         max_concurrent_streams={"value": streams_per_connection},
         initial_stream_window_size={"value": STREAM_WINDOW_BYTES},

@@ -49,10 +49,10 @@ def router_filter() -> Any:
     return http_filter("envoy.filters.http.router", router)
 
 
-def lua_filter(source: str, *, name: str = "envoy.filters.http.lua") -> Any:
-    """A filter that runs the Lua program `source` (envoy_on_request, envoy_on_response)."""
+def lua_filter(name: str, source: str, *, disabled: bool = False) -> Any:
+    """An HttpFilter that runs the Lua program `source` (envoy_on_request, envoy_on_response)."""
     lua = message("envoy.extensions.filters.http.lua.v3.Lua")(default_source_code={"inline_string": source})
-    return http_filter(name, lua)
+    return http_filter(name, lua, disabled=disabled)
 
 
 def rbac_filter(callers: Sequence[str]) -> Any:
