@@ -52,7 +52,10 @@ def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None, *, 
     ]
     if trace_id:
         lines.append(f"  {meshlog} trace{name} {trace_id}")
-    lines += [f"  http://localhost:{edge.grpc_port}/                              # the page", "  make down" if made else f"  {meshlog} down{name}"]
+    lines += [
+        f"  http://localhost:{edge.grpc_port}/                              # the page",
+        "  make down" if made else f"  {meshlog} down{name}",
+    ]
     return "\n".join(lines)
 
 

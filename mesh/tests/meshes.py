@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,7 @@ class Mesh:
 def a_mesh(name: str = "test", **environment: str) -> Iterator[Mesh]:
     """A mesh that is not up yet; whatever it has started is ended at the end, and its home removed."""
     home = Path(tempfile.mkdtemp(prefix="meshlog-"))  # short, because of unix sockets
-    mesh = Mesh(name, home, next(_OFFSETS), environment)
+    mesh = Mesh(name, home, next(filter(_is_free, _OFFSETS)), environment)
     try:
         yield mesh
     finally:
@@ -113,6 +114,15 @@ def a_mesh(name: str = "test", **environment: str) -> Iterator[Mesh]:
         for process in mesh.processes():
             process.kill()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_free(offset: int) -> bool:
+    """Somebody else's tests may run beside ours."""
+    for port in (8080, 8081, 9901, 4317, 4318, 15100, 15200, 15300, 15400):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port + offset)) == 0:
+                return False
+    return True
 
 
 def until(ask: Callable[[], Result], seconds: float = 15.0, every: float = 0.1) -> Result:
