@@ -1,6 +1,5 @@
 """A real Envoy with the edge's own resources, the applications behind it, and curl in front of it."""
 
-import importlib.util
 import shutil
 import signal
 import socket
@@ -18,22 +17,16 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from edge.tests.given import POSITION, ROOT, Ports, static_bootstrap
+from mesh.substrates.laptop.specs import envoy_binary
 from mesh.topology import Topology
 from mesh.xds.messages import pool
-
-
-def envoy_binary() -> str:
-    specification = importlib.util.find_spec("envoy")
-    assert specification is not None
-    assert specification.submodule_search_locations is not None
-    return f"{specification.submodule_search_locations[0]}/_bin/envoy"
 
 
 def validated(built: Message, directory: Path) -> subprocess.CompletedProcess[str]:
     """What `envoy --mode validate` says of a bootstrap."""
     (directory / "spool").mkdir(exist_ok=True)
     file = _written(built, directory)
-    command = [envoy_binary(), "--mode", "validate", "-c", file.name, "--disable-hot-restart"]
+    command = [str(envoy_binary()), "--mode", "validate", "-c", file.name, "--disable-hot-restart"]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True)
 
 
@@ -89,7 +82,16 @@ def running_edge(topology: Topology, *, position: int = POSITION) -> Iterator[Ru
     directory = Path(tempfile.mkdtemp(prefix="edge-"))
     (directory / "spool").mkdir()
     _written(static_bootstrap(topology, position=position), directory)
-    command = [envoy_binary(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
+    command = [
+        str(envoy_binary()),
+        "-c",
+        "bootstrap.json",
+        "--disable-hot-restart",
+        "--concurrency",
+        "2",
+        "-l",
+        "warning",
+    ]
     with (directory / "envoy.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
     edge = RunningEdge(ports, directory, process)

@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-import functools
-import importlib.util
-import itertools
 import json
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,24 +14,15 @@ import msgpack
 from mesh.journal.accesslog import ACCESS_LOG, access_log_format
 from mesh.journal.filter import journal_source
 from mesh.journal.spool import END, frames
+from mesh.substrates.laptop.specs import envoy_binary
+from mesh.tests.ports import ports
 
 TYPES = "type.googleapis.com/envoy"
 HCM = f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 POSITION = 7
 DESCRIPTORS = Path(__file__).parents[2] / "services" / "stubs" / "pspd.binpb"
 
-_ports = itertools.count(23000 + os.getpid() % 40 * 12)
-
-
-def free_port() -> int:
-    return 23000 + next(_ports) % 500
-
-
-def envoy_binary() -> Path:
-    found = importlib.util.find_spec("envoy")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    return Path(found.submodule_search_locations[0]) / "_bin" / "envoy"
+free_port = ports(23_000, 23_500)
 
 
 class JournaledEnvoy:
@@ -306,8 +293,3 @@ async def get(port: int, path: str, *headers: str, method: str = "GET", body: by
     writer.close()
     head, _, rest = answer.partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), rest
-
-
-@functools.cache
-def is_root() -> bool:
-    return os.geteuid() == 0

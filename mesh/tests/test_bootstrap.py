@@ -10,7 +10,7 @@ import pytest
 from mesh.events import Edge
 from mesh.identity import Authority
 from mesh.spiffe import spiffe_id
-from mesh.tests.envoys import envoy_binary
+from mesh.substrates.laptop.specs import envoy_binary
 from mesh.topology import Topology
 from mesh.xds.bootstrap import bootstrap_json
 
@@ -27,7 +27,7 @@ def test_envoy_accepts_it(tmp_path: Path, node_id: str, admin_port: int | None) 
     directory = tmp_path / "identity"
     Authority.open(tmp_path / "ca").issue(spiffe_id("pspd.local", "edge"), directory, lifetime_seconds=60)
     (tmp_path / "bootstrap.json").write_text(bootstrap_json(node_id, TOPOLOGY, admin_port=admin_port))
-    command = [envoy_binary(), "--mode", "validate", "-c", "bootstrap.json", "-l", "error"]
+    command = [str(envoy_binary()), "--mode", "validate", "-c", "bootstrap.json", "-l", "error"]
     validated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert validated.returncode == 0, validated.stderr
 

@@ -16,7 +16,8 @@ import pytest
 from mesh.errors import InvalidTopology
 from mesh.events import Telemetry
 from mesh.identity import Authority
-from mesh.tests.envoys import Running, apps, listening, running, topology, until
+from mesh.tests.envoys import Running, apps, listening, running, until
+from mesh.tests.plain_mesh import topology
 from mesh.topology import Topology
 from mesh.xds.consistency import name_of
 from mesh.xds.http import otlp_cluster, rbac_filter

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from mesh.errors import InvalidTopology
 from mesh.events import Telemetry
-from mesh.tests.envoys import edge_resources, joined, shifted, topology
+from mesh.tests.plain_mesh import edge_resources, joined, shifted, topology
 from mesh.topology import Topology
 from mesh.xds.cache import SnapshotCache, revision
 from mesh.xds.snapshot import CLUSTERS, ROUTE_TABLES, Snapshot, check, snapshot_of

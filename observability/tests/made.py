@@ -1,14 +1,11 @@
 """Spans to test with: as data, and as a sender would send them."""
 
-import contextlib
-import itertools
-import random
-import socket
 from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from mesh.tests.ports import ports
 from observability.spans import KINDS, STATUSES, Span
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -68,13 +65,4 @@ def trace_id(number: int) -> str:
     return f"{number:032x}"
 
 
-_ports = itertools.cycle(random.sample(range(22_500, 23_000), 500))  # below what the system hands out by itself
-
-
-def free_port() -> int:
-    """A port of this machine that nobody has, and that was not given out a moment ago."""
-    for port in _ports:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("the cycle does not end")
+free_port = ports(22_500, 23_000)

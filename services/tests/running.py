@@ -1,23 +1,20 @@
-"""Workloads as a user starts them: processes of their own, on real sockets. Ports 22000 to 22399."""
+"""Workloads as a user starts them: processes of their own, on real sockets."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from grpc_health.v1 import health_pb2_grpc
 
+from mesh.tests.ports import ports
 from services.stubs import pspd_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
-_PORTS = count(22_000)
 
-
-def a_port() -> int:
-    return next(_PORTS)
+a_port = ports(22_000, 22_400)
 
 
 class Started:
