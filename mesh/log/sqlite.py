@@ -19,7 +19,8 @@ from mesh.errors import LogUnavailable
 from mesh.log.codec import encode
 from mesh.log.group_commit import GroupCommit
 from mesh.log.port import CALLS, START, Commit, Entry, Position, Produced, tallied
-from mesh.log.sqlite_file import RESTORE, Append, CommitFile, is_void
+from mesh.log.sqlite_file import Append, CommitFile
+from mesh.log.sqlite_trouble import RESTORE, is_void
 
 PAGE = 64  # commits that a follower reads at a time: one of the journal may hold a thousand events
 
@@ -143,7 +144,7 @@ class SqliteLog:
 
 def _opened(directory: Path) -> tuple[int, CommitFile, CommitFile]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _locked(directory / "owner.lock")
     except OSError as error:
         raise LogUnavailable(f"the log's directory {directory} cannot be used: {error.strerror or error}") from error

@@ -3,6 +3,7 @@
 Rules:
 - WAL, synchronous=FULL: when `write` returns, the commits survive the loss of power;
 - one `write` is one transaction: all of it is kept, or nothing;
+- only its owner may read it: calls carry what people asked;
 - a record stands beside a checksum of itself and of its place, which is compared whenever it is read;
 - a file that is not ours, is damaged or comes from a newer meshlog is refused with what to do; nothing is repaired in silence.
 """
@@ -18,11 +19,11 @@ from pathlib import Path
 from mesh.errors import ConcurrentAppend, LogUnavailable, UnreadableEvent
 from mesh.log.codec import decode
 from mesh.log.port import START, Entry, Position, Produced
+from mesh.log.sqlite_trouble import BUSY_SECONDS, RESTORE, error_name, explanation, refuse_lost_main_file
 
 APPLICATION_ID = 0x4D4C4F47  # "MLOG", in the file's header: tells our files from any other program's
 SCHEMA_VERSION = 1
 WAL_BYTES_MAX = 64 * 1024 * 1024  # a WAL that has grown beyond this is cut when it starts anew
-BUSY_SECONDS = 5.0  # a person may look into the file with a database browser; longer is a hindrance worth an error
 
 SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -66,12 +67,15 @@ class Append:
 
 
 class CommitFile:
+    """Its questions are those of a Log (mesh/log/port.py), and raise the same errors."""
+
     def __init__(self, path: Path) -> None:
         """Open the file, or make it. Raises: LogUnavailable, UnreadableEvent."""
         self.path = path
         self._distrusted = ""
         with self._explained():
-            _refuse_lost_main_file(path)
+            refuse_lost_main_file(path)
+            path.touch(mode=0o600)  # SQLite gives the files beside it the same mode
             self._writer, self._reader = _connected(path), _connected(path)
             try:
                 self._check()
@@ -96,7 +100,6 @@ class CommitFile:
         return outcomes
 
     def read(self, stream: str, after: Position, limit: int | None = None) -> list[Entry]:
-        """Raises: LogUnavailable, UnreadableEvent."""
         query = "SELECT position, checksum, CAST(record AS BLOB) FROM commits WHERE stream = ? AND position > ? ORDER BY position LIMIT ?"
         with self._explained():
             rows = self._reader.execute(query, (stream, after, -1 if limit is None else limit)).fetchall()
@@ -176,7 +179,7 @@ class CommitFile:
 
     def _distrust_after(self, error: BaseException) -> None:
         """After a failed fsync nobody knows what is on the disk, and a second fsync would lie about it: no more appends."""
-        if isinstance(error, sqlite3.Error) and _name(error) == "SQLITE_IOERR_FSYNC":
+        if isinstance(error, sqlite3.Error) and error_name(error) == "SQLITE_IOERR_FSYNC":
             self._distrusted = (
                 f"the disk failed while {self.path} was forced to it, so that the last commits may or may not be kept; "
                 "look at the disk, then end the mesh and start it again"
@@ -187,42 +190,12 @@ class CommitFile:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise LogUnavailable(self._distrusted or _explanation(self.path, error)) from error
-
-
-RESTORE = "put a copy of it back, or move it away to begin a new log"
-
-
-def _explanation(path: Path, error: sqlite3.Error | OSError) -> str:
-    if isinstance(error, OSError):
-        return f"{path} cannot be used: {error.strerror or error}"
-    name = _name(error)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"{path} is damaged or no log at all ({error}); nothing was changed: {RESTORE}"
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return f"{path} cannot be written or read ({error}): is the disk full or failing? Nothing of this was kept"
-    if name.startswith("SQLITE_BUSY"):
-        return f"another program has locked {path} for more than {BUSY_SECONDS:.0f} s; end it"
-    return f"{path} cannot be used ({error}); look at its owner and permissions"
+            raise LogUnavailable(self._distrusted or explanation(self.path, error)) from error
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     # isolation_level None: transactions begin and end where we say; the threads' turns are our caller's promise
     return sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-
-
-def is_void(path: Path) -> bool:
-    """Whether there is no such file, or nothing in it."""
-    return not path.exists() or path.stat().st_size == 0
-
-
-def _refuse_lost_main_file(path: Path) -> None:
-    """SQLite would throw away the WAL of an empty file, and with it commits that were acknowledged."""
-    wal = path.with_name(path.name + "-wal")
-    if is_void(path) and not is_void(wal):
-        raise LogUnavailable(
-            f"{path} is missing or empty, but {wal.name} holds commits of it; {RESTORE} (with {wal.name})"
-        )
 
 
 def _keep_name(directory: Path) -> None:
@@ -251,7 +224,3 @@ def _offset(connection: sqlite3.Connection, stream: str, producer: str) -> int:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", None) or ""  # an error of the module itself has no name

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import textwrap
@@ -42,6 +43,16 @@ async def test_calls_and_configuration_are_kept_in_files_of_their_own(tmp_path: 
     with sqlite3.connect(tmp_path / "mesh.db") as mesh, sqlite3.connect(tmp_path / "calls.db") as calls:
         assert mesh.execute("SELECT DISTINCT stream FROM commits").fetchall() == [("mesh",)]
         assert calls.execute("SELECT DISTINCT stream FROM commits").fetchall() == [("calls/edge",)]
+
+
+async def test_nobody_but_its_owner_may_read_the_log(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path / "log")
+    await log.append("calls/edge", commit("c1", call("x")))
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "log").iterdir()}
+    await log.close()
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o700
+    assert {"mesh.db", "calls.db", "calls.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
 
 
 async def test_the_log_has_one_owner_at_a_time(tmp_path: Path) -> None:
