@@ -3,7 +3,7 @@
 Rule: the CORS filter answers a preflight only on a route that leads somewhere, so there is one that never does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -16,14 +16,14 @@ EXPOSED_HEADERS = "x-request-id,x-trace-id,x-meshlog-position,x-meshlog-service,
 PREFLIGHT_KEPT_SECONDS = 600
 
 
-def cors_policy(allow_origins: Sequence[str]) -> dict[str, Message]:
-    """typed_per_filter_config of a virtual host. Cookies are never allowed: nothing here reads one."""
+def cors_policy(allow_origins: Sequence[str], methods: Collection[str]) -> dict[str, Message]:
+    """typed_per_filter_config of a virtual host whose routes are of `methods`. Cookies are never allowed: nothing here reads one."""
     if not allow_origins:
         return {}
     origins = [_any() if origin == ANY_ORIGIN else {"exact": origin} for origin in allow_origins]
     policy = message("envoy.extensions.filters.http.cors.v3.CorsPolicy")(
         allow_origin_string_match=origins,
-        allow_methods="GET",
+        allow_methods=",".join(sorted(methods)),
         allow_headers="accept,content-type,traceparent,tracestate",
         expose_headers=EXPOSED_HEADERS,
         max_age=str(PREFLIGHT_KEPT_SECONDS),

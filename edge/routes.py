@@ -4,8 +4,8 @@ Rules: the mesh's position and the weights stand in the route table and nowhere 
 one position. Paths match exactly. One virtual host takes every host name: who looks us up as localhost, by address
 or as pspd.local gets the same answer. What matches no route, the edge answers by itself (edge/answers.py).
 
-A failed attempt may be sent to another workload only where the route says so (retries), of GET and of gRPC methods that
-declare to change nothing.
+A failed attempt may be sent to another workload only where the route says so (retries; mesh/invariants.py refuses them of
+methods that change something), and of native gRPC only for methods that declare to change nothing.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def route_table(topology: Topology, edge: Edge, asked: str, position: int) -> An
                 "name": asked,
                 "domains": ["*"],
                 "routes": routes,
-                "typed_per_filter_config": cors_policy(edge.allow_origins),
+                "typed_per_filter_config": cors_policy(edge.allow_origins, {route.method for _, _, route in declared}),
             }
         ],
         response_headers_to_add=[header("x-meshlog-position", str(position)), header("x-trace-id", "%TRACE_ID%")],
@@ -61,10 +61,9 @@ def _methods_by_path(declared: list[tuple[str, Service, Route]]) -> dict[str, li
 
 
 def _declared_route(name: str, service: Service, route: Route, *, transcoded: bool) -> Any:
-    retries = route.retries if route.method == "GET" else 0
     match = {"path": route.path, "headers": [{"name": ":method", "string_match": {"exact": route.method}}]}
     filters = () if not transcoded else STREAM_FILTERS if route.streams else UNARY_FILTERS
-    built = service_route(route.name, match, name, service, route.timeout_seconds, retries, switched(on=filters))
+    built = service_route(route.name, match, name, service, route.timeout_seconds, route.retries, switched(on=filters))
     built.response_headers_to_remove.extend(HIDDEN_FROM_JSON if transcoded else ())
     return _traced_as(f"{route.method} {route.path}", built)
 

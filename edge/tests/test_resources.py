@@ -16,6 +16,8 @@ from mesh.events import (
     ContractPublished,
     Edge,
     EdgeOpened,
+    Route,
+    RoutesPublished,
     ServiceDeclared,
     Telemetry,
     TelemetryPointed,
@@ -134,6 +136,14 @@ def test_a_call_to_a_service_without_workloads_is_answered_503_by_the_edge() -> 
     gone = evolve(MESH, WorkloadLeft("a-v1-1", "a"))
     assert route(gone, "grpc", "a.hello").direct_response.status == 503
     assert "a-v1" not in built(gone, "Cluster")
+
+
+def test_pages_of_other_sites_may_use_the_methods_that_there_are_routes_for() -> None:
+    open_to_pages = a_mesh(PORTS, allow_origins=("https://x.example",))
+    post = Route("a.greet", "POST", "/a/greet", timeout_seconds=1)
+    both = evolve(open_to_pages, RoutesPublished("a", (*open_to_pages.services["a"].routes, post)))
+    policy = built(both, "RouteConfiguration")["grpc"].virtual_hosts[0].typed_per_filter_config["cors"]
+    assert unpacked(policy).allow_methods == "GET,POST"
 
 
 def test_one_virtual_host_takes_every_name() -> None:
