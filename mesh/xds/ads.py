@@ -1,13 +1,12 @@
 """Serves snapshots to Envoys: the aggregated discovery service, incremental, over mutual TLS.
 
 Rules: a node is told its own snapshot and nobody else's: its certificate must carry the identity that the snapshot names,
-else PERMISSION_DENIED; a node that the topology does not know is NOT_FOUND and asks again; what Envoys answer is handed
-on one after the other. The protocol itself is in delta.py. Everything here runs on one event loop.
+else PERMISSION_DENIED; a node that the topology does not know is NOT_FOUND and asks again; what Envoys answer goes
+through relay.py. The protocol itself is in delta.py. Everything here runs on one event loop.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,12 @@ from mesh.node_status import NodeStatus
 from mesh.spiffe import CURRENT
 from mesh.xds.messages import message
 from mesh.xds.nodes import ServedNode
+from mesh.xds.relay import Accepted, Rejected, Relay
 from mesh.xds.snapshot import Snapshot
 from mesh.xds.store import SnapshotStore
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-REASON_CHARACTERS = 2_000
 STOP_SECONDS = 1.0
-
-Accepted = Callable[[str, int, str], Awaitable[None]]
-"""(node, position, digest): the node says that it runs the snapshot, whole."""
-Rejected = Callable[[str, int, str, str], Awaitable[None]]
-"""(node, position, type url, reason): the node keeps what it had."""
 
 _LOOK, _END = object(), object()  # in an inbox, among requests: look what there is to send; the stream ends
 _Inbox = asyncio.Queue[Any]
@@ -47,16 +41,14 @@ class AdsServer:
         """address: "unix:/…/ads.sock" or "host:port". identity: the directory of our certificate (mesh/spiffe.py).
 
         store: keeps what nodes accept, and says what they had accepted before a restart.
-        accepted, rejected: told what nodes answer, once for each snapshot.
+        accepted, rejected: told what nodes answer, for each snapshot once, or again where they failed (mesh/xds/relay.py).
         """
         self._address, self._identity, self._store = address, identity, store
-        self._accepted, self._rejected = accepted, rejected
+        self._relay = Relay(store, accepted, rejected)
         self._restored: Mapping[str, Snapshot] = store.load() if store else {}
         self._nodes: dict[str, ServedNode] = {}
         self._inboxes: dict[str, list[_Inbox]] = {}
         self._position = 0
-        self._answers: asyncio.Queue[Awaitable[None]] = asyncio.Queue()
-        self._teller: asyncio.Task[None] | None = None
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -79,7 +71,7 @@ class AdsServer:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
         self._server.add_secure_port(self._address, _credentials(self._identity))
         await self._server.start()
-        self._teller = asyncio.create_task(self._tell())
+        self._relay.start()
 
     async def stop(self) -> None:
         """End every stream; Envoys keep what they have and ask again. What they answered until now is handed on."""
@@ -87,11 +79,7 @@ class AdsServer:
             self._put(id_, _END)
         if self._server:
             await self._server.stop(STOP_SECONDS)
-        if self._teller:
-            await self._answers.join()
-            self._teller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._teller
+        await self._relay.stop()
 
     def publish(self, snapshots: Mapping[str, Snapshot], position: int) -> None:
         """From now on, serve `snapshots`, all that there are, as of `position` of the stream `mesh`."""
@@ -135,38 +123,15 @@ class AdsServer:
             while (request := await inbox.get()) is not _END:
                 rejection = stream.receive(request) if request is not _LOOK else None
                 if rejection and node.refused(rejection):
-                    self._answers.put_nowait(
-                        self._say_no(rejection.snapshot, rejection.type_url, rejection.reason[:REASON_CHARACTERS])
-                    )
+                    self._relay.rejected(rejection)
                 for response in stream.responses():
                     yield response
                 if accepted := node.progressed(stream, self._position):
-                    self._answers.put_nowait(self._say_yes(accepted))
+                    self._relay.accepted(accepted)
         finally:
             reader.cancel()
             node.closed(stream)
             self._inboxes[id_].remove(inbox)
-
-    async def _say_yes(self, snapshot: Snapshot) -> None:
-        if self._store:
-            await asyncio.to_thread(self._store.save, snapshot)
-        if self._accepted:
-            await self._accepted(snapshot.node, snapshot.position, snapshot.digest)
-
-    async def _say_no(self, snapshot: Snapshot, type_url: str, reason: str) -> None:
-        if self._rejected:
-            await self._rejected(snapshot.node, snapshot.position, type_url, reason)
-
-    async def _tell(self) -> None:
-        while True:
-            answer = await self._answers.get()
-            try:
-                await answer
-            except Exception as error:  # the node does as it said all the same, and the next answer must not be lost
-                told = {"message": "what a node answered was not recorded", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(told)
-            finally:
-                self._answers.task_done()
 
 
 async def _admit(id_: str, identity: str | None, context: Any) -> None:
