@@ -1,5 +1,6 @@
 """`meshlog logs`: what the processes print, merged in the order in which it was written, or one of them."""
 
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mesh.errors import SubstrateError
 from mesh.substrates.laptop.places import Places
 
 _POLL_SECONDS = 0.2
+_LAST_BYTES = 1024 * 1024
 
 
 @click.command()
@@ -26,10 +28,10 @@ def command(mesh: Places, as_json: bool, node: str | None, follow: bool, lines: 
     if node is not None:
         files = [file for file in files if file.stem == node]
     if not files:
-        known = ", ".join(sorted(file.stem for file in mesh.logs.glob("*.log"))) or "none yet"
-        raise SubstrateError(
-            f"no process {node or ''} of the mesh {mesh.name!r} has a log; there are {known}".replace("  ", " ")
-        )
+        known = ", ".join(sorted(file.stem for file in mesh.logs.glob("*.log")))
+        if not known:
+            raise SubstrateError(f"{mesh.name} was never up, so nothing was printed; `meshlog up` starts it")
+        raise SubstrateError(f"no process of {mesh.name} is called {node}; there are {known}")
     read = {file: _last(file, lines, as_json) for file in files}
     while follow:
         time.sleep(_POLL_SECONDS)
@@ -38,23 +40,29 @@ def command(mesh: Places, as_json: bool, node: str | None, follow: bool, lines: 
 
 
 def _last(file: Path, lines: int, as_json: bool) -> int:
-    """Print the last `lines` of a log; how far it was read."""
-    content = file.read_bytes()
+    """Print the last `lines` of a log, if they are not very long; how far it was read."""
+    with file.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - _LAST_BYTES))
+        content = log.read()
     for line in content.splitlines()[-lines:] if lines else ():
         _say(file.stem, line, as_json)
-    return len(content)
+    return size
 
 
 def _more(file: Path, read: int, as_json: bool) -> int:
-    size = file.stat().st_size
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:  # it is being begun anew
+        return 0
     if size < read:  # it was begun anew
         read = 0
     if size == read:
         return read
     with file.open("rb") as log:
         log.seek(read)
-        content = log.read(1024 * 1024)
-    whole = content[: content.rfind(b"\n") + 1]
+        content = log.read(_LAST_BYTES)
+    whole = content[: content.rfind(b"\n") + 1] or (content if len(content) == _LAST_BYTES else b"")
     for line in whole.splitlines():
         _say(file.stem, line, as_json)
     return read + len(whole)

@@ -1,7 +1,10 @@
 """The `meshlog` command. Every command is a module of its own, imported when it runs, so that the others start quickly."""
 
+import contextlib
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -44,16 +47,28 @@ def main() -> None:
     from mesh.errors import MeshError
 
     try:
-        _meshlog(standalone_mode=True)
+        _meshlog(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:  # Ctrl-C
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except MeshError as error:
-        click.echo(f"meshlog: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
     except BrokenPipeError:
-        sys.stderr.close()  # the reader, as in `meshlog events | head`, has seen enough
-        sys.exit(0)
+        # the reader, as in `meshlog events | head`, has seen enough; nothing may be flushed to it at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        click.echo(f"meshlog: {_said(error)}", err=True)
-        sys.exit(1)
+        _fail(_said(error))
+
+
+def _fail(said: str) -> NoReturn:
+    with contextlib.suppress(OSError):  # the terminal is gone
+        click.echo(f"meshlog: {said}", err=True)
+    sys.exit(1)
 
 
 def _said(error: OSError) -> str:

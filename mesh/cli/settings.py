@@ -8,12 +8,14 @@ OTEL_TRACES_SAMPLER_ARG the share of calls that are traced
 
 import functools
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mesh.errors import SubstrateError
 from mesh.substrates.laptop.places import Places, places
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,8 +26,23 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL
 
 def mesh_places(name: str) -> Places:
     """Raises: SubstrateError."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return places(Path(os.environ.get("MESHLOG_HOME") or Path(state) / "meshlog"), name)
+    home = os.environ.get("MESHLOG_HOME") or _state_home() / "meshlog"
+    try:
+        return places(Path(home).expanduser(), name)
+    except OSError:  # what is relative begins where we are, and that place was removed
+        raise SubstrateError(
+            f"there is no directory here any more to find {home} from; change to another one"
+        ) from None
+
+
+def _state_home() -> Path:
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state)
+    try:
+        own = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise SubstrateError("nobody says where your home is; set MESHLOG_HOME to a directory of yours") from None
+    return Path(own) / ".local" / "state"
 
 
 def child_environment() -> dict[str, str]:

@@ -1,13 +1,13 @@
 """`meshlog shift a v1=90 v2=10`: the first command that changes a running mesh."""
 
-import asyncio
-
 import click
 
+from mesh.cli.interrupts import run
 from mesh.cli.output import say_json
 from mesh.cli.settings import actor, mesh_options
 from mesh.commands import ShiftTraffic
 from mesh.control.client import ControlClient
+from mesh.errors import SubstrateError
 from mesh.substrates.laptop.places import Places
 
 
@@ -22,7 +22,7 @@ def command(mesh: Places, as_json: bool, service: str, weights: tuple[str, ...],
     Percents sum to 100; versions that are not named get 0.
     """
     shift = ShiftTraffic(service, parsed(weights))
-    position, events = asyncio.run(_execute(mesh, shift, reason))
+    position, events = run(_execute(mesh, shift, reason))
     if as_json:
         say_json({"position": position, "events": events})
     elif events:
@@ -46,6 +46,8 @@ def parsed(weights: tuple[str, ...]) -> dict[str, int]:
 
 
 async def _execute(mesh: Places, shift: ShiftTraffic, reason: str) -> tuple[int, list[str]]:
+    if not mesh.control_socket.exists():
+        raise SubstrateError(f"{mesh.name} is down; `meshlog up` starts it")
     async with ControlClient(mesh.control_address) as control:
         done = await control.execute(shift, actor=actor(), reason=reason)
     return done.position, list(done.events)

@@ -2,31 +2,50 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mesh.cli.convergence import supervisor_state
+from mesh.cli.interrupts import run
 from mesh.cli.output import say_json
 from mesh.cli.settings import mesh_options
 from mesh.control.client import ControlClient
+from mesh.control.replies import MeshStatus
 from mesh.errors import MeshError
+from mesh.substrates.laptop.ending import is_stopped
 from mesh.substrates.laptop.places import Places
-from mesh.substrates.laptop.probes import http_exchange
+from mesh.substrates.laptop.probes import active_calls
 from mesh.substrates.laptop.processes import find
+from mesh.substrates.laptop.state import ProcessState, State, read_state
 
-_COLOURS = {"ready": "green", "starting": "yellow", "unwell": "yellow", "waiting": "red", "dead": "red"}
+_COLOURS = {
+    "ready": "green",
+    "starting": "yellow",
+    "unwell": "yellow",
+    "waiting": "red",
+    "dead": "red",
+    "stopped": "red",
+}
+_SECONDS = 4.0  # a control plane that takes longer is told to be unavailable
 
 
 @click.command()
 @mesh_options
 def command(mesh: Places, as_json: bool) -> None:
-    """Processes, nodes and calls, now. The exit status is 0 if all is well, 3 if not, 4 if the mesh is down."""
-    status = asyncio.run(_status(mesh))
+    """Processes, nodes and calls, now.
+
+    The exit status is 0 if all is well, 3 if not, 4 if the mesh is down. With --json one object: mesh, healthy, position,
+    control_plane ("ready", "unavailable", "down"), problem, nodes (id, kind, connected, served, acknowledged, rejected), calls
+    (recorded, lost, in_flight; null: nobody knows now), processes (name, kind, pid, state, ports, restarts, problem).
+    """
+    status = run(_status(mesh))
     if as_json:
         say_json(status)
     else:
@@ -38,46 +57,73 @@ def command(mesh: Places, as_json: bool) -> None:
 
 
 async def _status(mesh: Places) -> dict[str, Any]:
-    alive = {found.name: found.process.pid for found in find(mesh.run)}
-    processes = []
-    for process in supervisor_state(mesh)["processes"]:
-        pid = alive.get(process["name"])
-        # the supervisor may be gone, and what it wrote down with it: the processes themselves are the truth
-        state = process["state"] if pid == process["pid"] and pid else ("starting" if pid else "dead")
-        processes.append({**process, "pid": pid, "state": state})
-    position, nodes, control_plane = 0, [], "unavailable"
-    with contextlib.suppress(MeshError):
-        async with ControlClient(mesh.control_address) as control:
-            answer = await control.status()
-        position, control_plane = answer.position, "ready"
-        nodes = [msgspec.to_builtins(node) for node in answer.nodes]
-    healthy = bool(processes) and control_plane == "ready" and all(p["state"] == "ready" for p in processes)
+    processes = _processes(mesh)
+    if not processes:
+        books = dict.fromkeys(("recorded", "lost", "in_flight"))
+        down = {"healthy": False, "position": 0, "control_plane": "down", "problem": "", "nodes": [], "calls": books}
+        return {"mesh": mesh.name, **down, "processes": []}
+    answer, in_flight = await asyncio.gather(_asked(mesh), _in_flight(processes))
+    nodes = [msgspec.to_builtins(node) for node in answer.nodes] if answer else []
+    position = answer.position if answer else supervisor_state(mesh).position
+    healthy = answer is not None and all(process["state"] == "ready" for process in processes)
     healthy = healthy and all(node["acknowledged"] == position and node["connected"] for node in nodes)
     return {
         "mesh": mesh.name,
         "healthy": healthy,
         "position": position,
-        "control_plane": control_plane,
+        "control_plane": "ready" if answer else "unavailable",
+        "problem": supervisor_state(mesh).problem,
         "nodes": nodes,
-        "calls": await _calls(mesh, processes),
+        "calls": {
+            "recorded": sum(books.recorded for books in answer.calls) if answer else None,
+            "lost": sum(books.lost for books in answer.calls) if answer else None,
+            "in_flight": in_flight,
+        },
         "processes": processes,
     }
 
 
-async def _calls(mesh: Places, processes: list[dict[str, Any]]) -> dict[str, int | None]:
-    """Calls recorded and lost, by the log; and in flight now, by the edge. None: not known, because who would know is gone."""
-    books: dict[str, int | None] = {"recorded": None, "lost": None, "in_flight": None}
+def supervisor_state(mesh: Places) -> State:
+    """What the supervisor wrote down last."""
+    return read_state(mesh.name, mesh.state_file)
+
+
+def _processes(mesh: Places) -> list[dict[str, Any]]:
+    """What was written down, against what is found: the supervisor may be gone, and the processes themselves are the truth."""
+    alive = {found.name: found for found in find(mesh.run)}
+    written = {process.name: process for process in supervisor_state(mesh).processes}
+    if not alive:
+        return []
+    processes = []
+    for name in [*written, *(alive.keys() - written.keys())]:
+        found, said = alive.get(name), written.get(name)
+        pid = found.process.pid if found else None
+        if found is None:
+            state = "dead" if not said or said.state != "waiting" else "waiting"
+        elif is_stopped(found.process):
+            state = "stopped"
+        else:
+            state = said.state if said and said.pid == pid else "starting"
+        known = said or ProcessState(name, found.kind if found else "", pid, state, found.ports if found else ())
+        processes.append(msgspec.to_builtins(replace(known, pid=pid, state=state)))
+    return processes
+
+
+async def _asked(mesh: Places) -> MeshStatus | None:
+    """None: the control plane does not answer."""
     with contextlib.suppress(MeshError):
-        async with ControlClient(mesh.control_address) as control:
-            answer = await control.status()
-        books.update(recorded=sum(c.recorded for c in answer.calls), lost=sum(c.lost for c in answer.calls))
-    edge = next((process for process in processes if process["kind"] == "edge" and process["pid"]), None)
-    if edge:
-        with contextlib.suppress(OSError, ValueError):
-            admin = ("127.0.0.1", edge["ports"][-1])
-            _, body = await http_exchange(admin, "/stats?filter=^http\\.(grpc|rest)\\.downstream_rq_active$")
-            books["in_flight"] = sum(int(line.rpartition(b":")[2]) for line in body.splitlines() if line)
-    return books
+        async with ControlClient(mesh.control_address, timeout_seconds=_SECONDS) as control:
+            return await control.status()
+    return None
+
+
+async def _in_flight(processes: list[dict[str, Any]]) -> int | None:
+    """How many calls the edge has under way. None: it does not say."""
+    for process in processes:
+        if process["kind"] == "edge" and process["pid"] and process["ports"]:
+            with contextlib.suppress(OSError, ValueError):
+                return await active_calls(("127.0.0.1", process["ports"][-1]))
+    return None
 
 
 def _position(node: dict[str, Any] | None) -> str:
@@ -106,11 +152,21 @@ def _print(status: dict[str, Any]) -> None:
         figures = (str(process["pid"] or ""), " ".join(map(str, process["ports"])), str(process["restarts"] or ""))
         table.add_row(process["name"], state, *figures, _position(nodes.get(process["name"])))
     console.print(table)
+    for remark in _remarks(status):
+        console.print(remark)
+
+
+def _remarks(status: dict[str, Any]) -> Iterator[str]:
+    """What is not well, and what helps."""
     for process in status["processes"]:
-        if process["state"] == "dead" and process["kind"] == "supervisor":
-            console.print("the supervisor is dead; the mesh goes on serving, and [bold]meshlog up[/] adopts it")
+        if process["kind"] == "supervisor" and process["state"] == "dead":
+            yield "the supervisor is dead; the mesh goes on serving, and [bold]meshlog up[/] adopts it"
+        elif process["state"] == "stopped":
+            yield f"{process['name']} is stopped; [bold]kill -CONT {process['pid']}[/] lets it go on"
         elif process["problem"]:
-            console.print(f"{process['name']}: {process['problem']}")
+            yield f"{process['name']} {escape(process['problem'])}"
     for node in status["nodes"]:
         if node["rejected"]:
-            console.print(f"{node['id']} rejected position {node['served']}: {node['rejected']}")
+            yield f"{node['id']} rejected position {node['served']}: {escape(node['rejected'])}"
+    if status["problem"]:
+        yield escape(status["problem"])

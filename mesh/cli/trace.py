@@ -1,18 +1,20 @@
 """`meshlog trace ID`: the waterfall of one call, from the mesh's own span sink, or from the Jaeger that its telemetry points to."""
 
 import asyncio
+import contextlib
 from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 
-from mesh.cli.convergence import supervisor_state
 from mesh.cli.output import say_json
 from mesh.cli.settings import mesh_options
+from mesh.cli.status import supervisor_state
 from mesh.control.watch import topologies
-from mesh.errors import SubstrateError
+from mesh.errors import ControlPlaneUnavailable, SubstrateError
 from mesh.events import Telemetry
 from mesh.substrates.laptop.places import Places
+from mesh.substrates.laptop.processes import find
 from observability.client import fetch_from_jaeger, fetch_trace
 from observability.document import to_json
 from observability.errors import TraceError
@@ -37,9 +39,11 @@ def command(mesh: Places, as_json: bool, trace_id: str) -> None:
 
 def _spans(mesh: Places, trace_id: str) -> list[Span]:
     """Raises: TraceError, SubstrateError."""
-    sink = next((process for process in supervisor_state(mesh)["processes"] if process["kind"] == "sink"), None)
+    if not find(mesh.run):
+        raise SubstrateError(f"{mesh.name} is down, and its spans with it; `meshlog up` starts it")
+    sink = next((process for process in supervisor_state(mesh).processes if process.kind == "sink"), None)
     if sink:
-        return fetch_trace(f"http://127.0.0.1:{sink['ports'][-1]}", trace_id)
+        return fetch_trace(f"http://127.0.0.1:{sink.ports[-1]}", trace_id)
     telemetry = asyncio.run(_telemetry(mesh))
     if telemetry.trace_url:
         page = urlsplit(telemetry.trace_url)
@@ -53,7 +57,8 @@ def _spans(mesh: Places, trace_id: str) -> list[Span]:
 
 
 async def _telemetry(mesh: Places) -> Telemetry:
-    async with asyncio.timeout(5.0):
-        async for _, topology in topologies(mesh.control_address):
-            return topology.telemetry
-    raise AssertionError("topologies() does not end")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5.0):
+            async for _, topology in topologies(mesh.control_address):
+                return topology.telemetry
+    raise ControlPlaneUnavailable(f"the control plane of {mesh.name} does not answer; see `meshlog status`")

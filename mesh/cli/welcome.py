@@ -28,7 +28,8 @@ async def first_calls(declaration: Declaration) -> str | None:
 
 
 def _get(url: str) -> tuple[str, str]:
-    with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 (http, to our own edge)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own edge is behind no proxy
+    with direct.open(url, timeout=_SECONDS) as answer:
         return json.dumps(json.load(answer), ensure_ascii=False), answer.headers.get("x-trace-id", "")
 
 

@@ -1,10 +1,9 @@
-"""What every Envoy needs before it starts, and while the control plane is away: bootstrap, identity, spool, a source of snapshots."""
+"""What every process needs before it starts, and Envoys while the control plane is away: files, identity, spool, a source of snapshots."""
 
 import asyncio
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
 
 from mesh.identity import Authority
 from mesh.spiffe import CONTROL_PLANE, EDGE, spiffe_id
@@ -13,7 +12,6 @@ from mesh.substrates.laptop.processes import Spec
 from mesh.substrates.laptop.runner import Runner
 from mesh.topology import Topology
 from mesh.xds.ads import AdsServer
-from mesh.xds.bootstrap import bootstrap_json
 from mesh.xds.sidecar import sidecar_id
 from mesh.xds.store import SnapshotStore
 
@@ -29,20 +27,9 @@ class Nodes:
         self._places = places
         self._authority: Authority | None = None
 
-    def adopt(self, left: dict[str, Any]) -> None:
-        """Take over what a killed supervisor left: sockets and links stay as they are."""
-        if not self._places.ads_socket.is_symlink():
-            self._point_ads(CONTROL_PLANE_ADS)
-
-    def prepare(self, topology: Topology) -> None:
-        """Identities and bootstraps of all nodes of `topology`; what is there and good is left alone."""
-        self.renew(topology)
-        if topology.edge:
-            edge = bootstrap_json(topology.edge.id, topology, admin_port=topology.edge.admin_port)
-            _write(self._places.node(topology.edge.id) / "bootstrap.json", edge)
-        for workload in topology.workloads().values():
-            node = sidecar_id(workload.id)
-            _write(self._places.node(node) / "bootstrap.json", bootstrap_json(node, topology, admin_port=None))
+    def adopt(self) -> None:
+        """Lead Envoys to the control plane, whoever a killed supervisor had led them to; those that are connected stay so."""
+        self._point_ads(CONTROL_PLANE_ADS)
 
     def renew(self, topology: Topology) -> None:
         """Issue the certificates that are missing, or past half of their life. Envoys and the control plane see them change."""
@@ -59,9 +46,11 @@ class Nodes:
             if self._authority.renewal_due(directory, identity, now=time.time()):
                 self._authority.issue(identity, directory, lifetime_seconds=lifetime)
 
-    def before_start(self, spec: Spec, topology: Topology) -> None:
-        """Make the edge a fresh spool: an incarnation of Envoy never writes into another one's files."""
+    def before_start(self, spec: Spec) -> None:
+        """Write what the process reads; make the edge a fresh spool: one Envoy never writes into another one's files. Raises: OSError."""
         spec.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, text in spec.files.items():
+            _write(spec.cwd / name, text)
         if spec.kind == "edge":
             incarnation = self._places.spool / spec.name / str(time.time_ns())
             incarnation.mkdir(mode=0o700, parents=True)

@@ -7,19 +7,19 @@
         snapshots/           the last configuration that each Envoy accepted
         logs/                what the processes print
     <run>/                   what `meshlog down` removes
-        plan.msgpack         what `meshlog up` asked for
+        plan.msgpack         what `meshlog up` asked for; plan.next while the supervisor has not taken it up
         state.json           what the supervisor knows, for `meshlog status`
         lock                 held by the supervisor
         control.sock ads.sock
         nodes/<node>/        where an Envoy and its workload live: bootstrap, certificates, sockets
 
-Rule: a unix socket's path has at most 107 bytes, so <run> is <home>/<mesh>/run only where that is short enough.
+Rule: a unix socket's path has at most 107 bytes, so <run> is <home>/<mesh>/run only where that is short enough, and else in
+/tmp: not in $TMPDIR, because every shell must find the same place.
 """
 
 import hashlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,14 +101,14 @@ class Places:
                 self.run / "nodes",
             ):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if directory.stat().st_uid != os.getuid():
+                if directory.lstat().st_uid != os.getuid():
                     raise SubstrateError(
                         f"{directory} belongs to another user; choose another directory with MESHLOG_HOME"
                     )
                 directory.chmod(0o700)
         except OSError as error:
             raise SubstrateError(
-                f"cannot make {error.filename}: {error.strerror}; choose another directory with MESHLOG_HOME"
+                f"cannot make {error.filename or self.state}: {error.strerror}; choose another directory with MESHLOG_HOME"
             ) from error
 
 
@@ -122,5 +122,5 @@ def places(home: Path, name: str) -> Places:
     run = state / "run"
     if len(os.fsencode(run)) + _LONGEST_BELOW_RUN > _SOCKET_PATH_BYTES:
         digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
-        run = Path(tempfile.gettempdir()) / f"meshlog-{os.getuid()}-{digest}"
+        run = Path(f"/tmp/meshlog-{os.getuid()}-{digest}")  # noqa: S108 (made for us alone, and checked: see `make`)
     return Places(name, state, run)

@@ -1,8 +1,10 @@
 """What `meshlog up` asks of the supervisor: the declaration to apply, and how this laptop starts the workloads.
 
-Written by `up`, read by the supervisor when it starts and when it is told that there is a new one.
+`up` stages a plan; the supervisor applies what it declares and, once that is in the log, makes it the plan in force. A plan
+that is refused is thrown away, so that it has changed nothing.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,27 +18,37 @@ from mesh.events import Declaration
 @dataclass(frozen=True, slots=True)
 class Plan:
     declaration: Declaration
-    commands: dict[
-        str, tuple[str, ...]
-    ]  # service -> how to start one workload of it, {python} and {listen} to be filled in
+    # service -> how to start one workload of it, {python} and {listen} to be filled in
+    commands: dict[str, tuple[str, ...]]
     environment: dict[str, str] = field(default_factory=dict)  # what every process gets
-    telemetry: dict[str, str] = field(
-        default_factory=dict
-    )  # OTEL_* variables for the workloads, never written to the log
+    # OTEL_* variables for the workloads, never written to the log
+    telemetry: dict[str, str] = field(default_factory=dict)
     sink: tuple[str, str] | None = None  # addresses (gRPC, HTTP) of our own span sink; None: spans go elsewhere
     actor: str = ""
+    id: str = ""  # of the request, so that whoever made it knows its answer
 
-    def write(self, path: Path) -> None:
-        plain = msgspec.to_builtins(self, builtin_types=(bytes,))
+    def stage(self, path: Path) -> None:
+        """Lay the plan beside the one in force, for the supervisor to find. Raises: OSError."""
         fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
         fresh.touch(mode=0o600)
-        fresh.write_bytes(msgpack.packb(plain))
-        fresh.replace(path)
+        fresh.write_bytes(msgpack.packb(msgspec.to_builtins(self, builtin_types=(bytes,))))
+        fresh.replace(staged(path))
+
+
+def staged(path: Path) -> Path:
+    return path.with_suffix(".next")
+
+
+def discard(path: Path) -> None:
+    """Take back what was staged."""
+    with contextlib.suppress(OSError):
+        staged(path).unlink(missing_ok=True)
 
 
 def read_plan(path: Path) -> Plan:
     """Raises: SubstrateError."""
     try:
         return msgspec.convert(msgpack.unpackb(path.read_bytes()), Plan, builtin_types=(bytes,))
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, TypeError, msgspec.ValidationError) as error:
         raise SubstrateError(f"{path} cannot be read ({error}); `meshlog up` writes it anew") from error

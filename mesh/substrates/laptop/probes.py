@@ -20,7 +20,7 @@ _SECONDS = 2.0  # one question may take this long
 
 async def is_ready(spec: Spec, places: Places, *, speaks_grpc: bool = False) -> bool:
     """True if the process started from `spec` answers as its kind should. Never raises; takes at most two seconds."""
-    with contextlib.suppress(OSError, TimeoutError, MeshError):
+    with contextlib.suppress(OSError, ValueError, EOFError, MeshError):  # TimeoutError is an OSError
         async with asyncio.timeout(_SECONDS):
             return await _ask(spec, places, speaks_grpc)
     return False
@@ -29,6 +29,8 @@ async def is_ready(spec: Spec, places: Places, *, speaks_grpc: bool = False) -> 
 async def _ask(spec: Spec, places: Places, speaks_grpc: bool) -> bool:
     match spec.kind:
         case "control-plane":
+            if not places.control_socket.exists():
+                return False
             async with ControlClient(places.control_address) as control:
                 await control.status()
             return True
@@ -84,6 +86,12 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(_SECONDS)
         self.sock.connect(str(self._path))
+
+
+async def active_calls(admin: tuple[str, int]) -> int:
+    """How many calls an edge has under way. Raises: OSError, ValueError."""
+    _, body = await http_exchange(admin, "/stats?filter=^http\\.(grpc|rest)\\.downstream_rq_active$")
+    return sum(int(line.rpartition(b":")[2]) for line in body.splitlines() if line)
 
 
 async def _accepts(door: Path) -> bool:

@@ -1,15 +1,15 @@
-"""Processes of a mesh: started, found again, ended.
+"""Processes of a mesh: started, and found again.
 
 Rules: a process is known by what it carries in its environment (MESHLOG_RUN, MESHLOG_PROCESS, MESHLOG_SPEC), so there is no
 table of pids that could be stale: who comes after a killed supervisor finds what it left. Every process leads a session of
-its own, prints to a file, and outlives its parent.
+its own, prints to a file, and outlives its parent. How one is ended stands in ending.py.
 """
 
 import contextlib
 import hashlib
 import os
 import resource
-import signal
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,13 +31,15 @@ class Spec:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)  # what configures it
     surroundings: Mapping[str, str] = field(default_factory=dict)  # PATH and the like; nothing else is inherited
+    files: Mapping[str, str] = field(default_factory=dict)  # what it reads at its start, written into `cwd` before
     ports: tuple[int, ...] = ()
     stop_seconds: float = 5.0  # between SIGTERM and SIGKILL
 
     @property
     def digest(self) -> str:
         """What it was started from. Not its surroundings: another shell's PATH is no reason to start anything again."""
-        said = "\0".join([*self.argv, *(f"{k}={v}" for k, v in sorted(self.environment.items()))])
+        configured = sorted({**self.environment, **self.files}.items())
+        said = "\0".join([*self.argv, *(f"{name}={value}" for name, value in configured)])
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
@@ -46,6 +48,8 @@ class Found:
     """A process of a mesh that is running now."""
 
     name: str
+    kind: str
+    ports: tuple[int, ...]
     spec: str  # digest of the Spec it was started from
     process: psutil.Process
 
@@ -54,7 +58,14 @@ def start(spec: Spec, mesh: str, run: Path) -> psutil.Process:
     """Start the process of `spec`. Raises: OSError."""
     spec.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
     _turn_over(spec.log)
-    marks = {"MESHLOG_MESH": mesh, "MESHLOG_RUN": str(run), "MESHLOG_PROCESS": spec.name, "MESHLOG_SPEC": spec.digest}
+    marks = {
+        "MESHLOG_MESH": mesh,
+        "MESHLOG_RUN": str(run),
+        "MESHLOG_PROCESS": spec.name,
+        "MESHLOG_KIND": spec.kind,
+        "MESHLOG_PORTS": " ".join(map(str, spec.ports)),
+        "MESHLOG_SPEC": spec.digest,
+    }
     with spec.log.open("ab") as log:
         child = subprocess.Popen(
             spec.argv,
@@ -65,47 +76,42 @@ def start(spec: Spec, mesh: str, run: Path) -> psutil.Process:
             stderr=log,
             start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which ends the others in order
         )
-    child.returncode = 0  # not ours to wait for by Popen: `gone` reaps it, and Popen must not warn
+    child.returncode = 0  # not ours to wait for by Popen: ending.py reaps it, and Popen must not warn
     return psutil.Process(child.pid)
 
 
 def find(run: Path) -> list[Found]:
-    """Every running process of the mesh whose run directory is `run`."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.uids().real != os.getuid() or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            environment = process.environ()
-            leads = os.getsid(process.pid) == process.pid  # and is not a child that a workload started
-            if environment.get("MESHLOG_RUN") == str(run) and leads:
-                found.append(
-                    Found(environment.get("MESHLOG_PROCESS", ""), environment.get("MESHLOG_SPEC", ""), process)
+    """Every running process of the mesh whose run directory is `run`, one of a name; what workloads started is not among them."""
+    found: dict[str, Found] = {}
+    for process, marks in _marked(run):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if os.getsid(process.pid) == process.pid:
+                name = marks.get("MESHLOG_PROCESS", "")
+                ports = tuple(int(port) for port in marks.get("MESHLOG_PORTS", "").split() if port.isdigit())
+                found.setdefault(
+                    name, Found(name, marks.get("MESHLOG_KIND", ""), ports, marks.get("MESHLOG_SPEC", ""), process)
                 )
-    return found
+    return list(found.values())
 
 
-def gone(process: psutil.Process) -> bool:
-    """True if the process has ended; a child of ours is reaped on the way."""
-    with contextlib.suppress(ChildProcessError):
-        if os.waitpid(process.pid, os.WNOHANG)[0]:
-            return True
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
+def remains(run: Path, name: str | None = None) -> list[psutil.Process]:
+    """Every running process that came from the mesh at all, or from its process `name`: those that workloads started too."""
+    return [process for process, marks in _marked(run) if name in (None, marks.get("MESHLOG_PROCESS"))]
 
 
-def terminate(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        process.terminate()
-
-
-def kill(process: psutil.Process) -> None:
-    """SIGKILL to the process and to all that it started."""
-    with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-        if process.is_running():  # psutil compares the time of start: a reused pid is not ours
-            os.killpg(process.pid, signal.SIGKILL)
+def _marked(run: Path) -> list[tuple[psutil.Process, dict[str, str]]]:
+    """Processes with the mesh's mark in their environment, the oldest first; never the one that asks, nor a zombie."""
+    mark = b"MESHLOG_RUN=" + os.fsencode(run)
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):  # it has ended meanwhile, or is somebody else's
+            content = Path(f"/proc/{pid}/environ").read_bytes()
+            if mark not in content or mark not in (entries := content.split(b"\0")) or pid == os.getpid():
+                continue
+            if Path(f"/proc/{pid}").stat().st_uid == os.getuid():
+                named = (os.fsdecode(entry).partition("=") for entry in entries)
+                found.append((psutil.Process(pid), {key: value for key, _, value in named}))
+    return sorted(found, key=lambda one: one[0].create_time())
 
 
 def raise_file_limit() -> None:
@@ -113,6 +119,14 @@ def raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 1_048_576 if hard == resource.RLIM_INFINITY else min(hard, 1_048_576)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def cut_log(log: Path) -> None:
+    """Begin a log that has grown long anew, under the feet of the process that appends to it; one older part is kept."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_BYTES:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
 
 
 def _turn_over(log: Path) -> None:

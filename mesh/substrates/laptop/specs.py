@@ -5,6 +5,7 @@ leads to is there. Order of end is the other way round.
 """
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.plan import Plan
 from mesh.substrates.laptop.processes import Spec
 from mesh.topology import Topology
+from mesh.xds.bootstrap import bootstrap_json
 from mesh.xds.sidecar import sidecar_id
 
 # kind -> stage of the start
@@ -46,11 +48,15 @@ def specs(topology: Topology, plan: Plan, places: Places, envoy: Path) -> list[S
         )
         found.append(_python("journal", "journal", "mesh.cli.journal", places.node(edge.id), plan, places, edge.id))
         ports = (edge.grpc_port, edge.rest_port, edge.admin_port)
-        found.append(_envoy(edge.id, "edge", envoy, places, plan, ports, concurrency=_edge_workers()))
+        bootstrap = bootstrap_json(edge.id, topology, admin_port=edge.admin_port)
+        found.append(_envoy(edge.id, "edge", bootstrap, envoy, places, plan, ports, concurrency=_edge_workers()))
     for workload in topology.workloads().values():
         found.append(_workload(workload, topology, plan, places))
         port = int(workload.address.rpartition(":")[2])
-        found.append(_envoy(sidecar_id(workload.id), "sidecar", envoy, places, plan, (port,), concurrency=1))
+        node = sidecar_id(workload.id)
+        found.append(
+            _envoy(node, "sidecar", bootstrap_json(node, topology), envoy, places, plan, (port,), concurrency=1)
+        )
     return sorted(found, key=lambda spec: STAGES[spec.kind])
 
 
@@ -106,7 +112,15 @@ def _workload(workload: Workload, topology: Topology, plan: Plan, places: Places
 
 
 def _envoy(
-    name: str, kind: str, envoy: Path, places: Places, plan: Plan, ports: tuple[int, ...], *, concurrency: int
+    name: str,
+    kind: str,
+    bootstrap: str,
+    envoy: Path,
+    places: Places,
+    plan: Plan,
+    ports: tuple[int, ...],
+    *,
+    concurrency: int,
 ) -> Spec:
     argv = (
         str(envoy),
@@ -122,7 +136,21 @@ def _envoy(
         "--file-flush-interval-msec",
         "250",  # how far the access log may be behind the calls
     )
-    return Spec(name, kind, argv, places.node(name), places.log_of(name), surroundings=plan.environment, ports=ports)
+    return Spec(
+        name,
+        kind,
+        argv,
+        places.node(name),
+        places.log_of(name),
+        surroundings=plan.environment,
+        files={"bootstrap.json": _in_order(bootstrap)},
+        ports=ports,
+    )
+
+
+def _in_order(text: str) -> str:
+    """The same JSON in one order: that of protobuf's maps differs from process to process, and what an Envoy was started from is compared."""
+    return json.dumps(json.loads(text), sort_keys=True, indent=1)
 
 
 def _edge_workers() -> int:

@@ -1,17 +1,18 @@
 """Plays the agent for every node of a laptop's mesh: starts, watches, renews keys, and ends what the topology asks for.
 
-Rules: what should run follows from the topology (watched through the control API) and the plan; what does run is found, not
-remembered. A supervisor that is killed leaves everything serving, and the next one adopts it. Nothing here blocks a call.
+Rules: what should run follows from the topology (watched through the control API) and the plan in force. A supervisor that is
+killed leaves everything serving, and the next one adopts it. Once a mesh runs, no trouble (a full disk, a log that cannot be
+read, a plan that is refused) makes the supervisor end: it says what is wrong and tries again. Nothing here blocks a call.
 """
 
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import signal
-import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,25 @@ import psutil
 from mesh.commands import ApplyTopology
 from mesh.control.client import ControlClient
 from mesh.control.watch import topologies
-from mesh.errors import MeshError, SubstrateError
+from mesh.errors import ControlPlaneUnavailable, MeshError, SubstrateError
 from mesh.substrates.laptop import probes
+from mesh.substrates.laptop.fleet import SUPERVISOR, Fleet
 from mesh.substrates.laptop.nodes import Nodes
 from mesh.substrates.laptop.places import Places
-from mesh.substrates.laptop.plan import read_plan
-from mesh.substrates.laptop.processes import Spec, find, start
-from mesh.substrates.laptop.runner import Runner, end
-from mesh.substrates.laptop.specs import STAGES, control_plane, specs
+from mesh.substrates.laptop.plan import Plan, discard, read_plan, staged
+from mesh.substrates.laptop.processes import Spec, find
+from mesh.substrates.laptop.runner import last_line
+from mesh.substrates.laptop.specs import control_plane, specs
+from mesh.substrates.laptop.state import ProcessState, State, write_state
 from mesh.topology import Topology
 
 _CONTROL_PLANE_SECONDS = 30.0  # to come up, on a busy machine
-_STAGE_SECONDS = 15.0  # the edge waits so long for what it leads to
+_AGAIN_SECONDS = 1.0  # after trouble
+_STEADY_SECONDS = 3.0  # without trouble, and the last one is over
+_LOOK_SECONDS = 0.1  # for a new plan
 _RENEWAL_CHECKS_PER_LIFETIME = 20
 _RENEWAL_CHECK_SECONDS = 2.0  # at most: a new topology may shorten the lifetime
-_EDGE_DRAIN_SECONDS = 5.0
+_TIDY_SECONDS = 2.0
 
 
 class Supervisor:
@@ -43,158 +48,148 @@ class Supervisor:
         self.envoy = envoy
         self.topology = Topology()
         self.position = 0
-        self._runners: dict[str, Runner] = {}
         self._nodes = Nodes(places)
-        self._changed = asyncio.Event()  # the topology has
-        self._begun_at = time.time()
+        self._fleet = Fleet(places, self._nodes, self._is_ready, self.publish)
+        self._plan: Plan | None = None  # in force
+        self._applied_at = 0  # position at which the plan is in the log
+        self._state = State(places.name)
+        self._written = True
+        self._troubles: dict[str, str] = {}  # of each work that goes on and on
+        self._changed = asyncio.Event()  # the topology has, or the plan
 
     async def run(self) -> None:
-        """Until cancelled, or SIGTERM or SIGINT. Raises: SubstrateError, Refused (the plan cannot be applied); nothing is left running then."""
+        """Until SIGTERM, SIGINT or SIGHUP. Raises: MeshError (a mesh that was not there cannot begin); nothing is left running then."""
         with self._only_one():
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            running, told = asyncio.create_task(self._run()), asyncio.create_task(stop.wait())
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    running = tasks.create_task(self._run())
-                    await stop.wait()
-                    running.cancel()
-            except ExceptionGroup as group:
-                raise group.exceptions[0] from None
+                await asyncio.wait((running, told), return_when=asyncio.FIRST_COMPLETED)
+                running.cancel()
+                await asyncio.wait((running,))
+                if not running.cancelled():
+                    _raise_first(running.exception())
             finally:
-                await self._stop_all()
+                await self._fleet.stop()
+                shutil.rmtree(self.places.run, ignore_errors=True)
 
     async def _run(self) -> None:
-        """Start the control plane, apply the plan, and keep what follows from the topology."""
-        plan = read_plan(self.places.plan)
-        left = {found.name: found for found in find(self.places.run) if found.name != "supervisor"}
-        self._nodes.adopt(left)
-        self._runners["control-plane"] = self._runner(control_plane(plan, self.places), left)
-        if not await self._runners["control-plane"].until_ready(_CONTROL_PLANE_SECONDS):
-            raise SubstrateError(f"the control plane does not start: {_last_line(self.places.log_of('control-plane'))}")
-        async with ControlClient(self.places.control_address) as control:
-            await control.execute(ApplyTopology(plan.declaration), actor=plan.actor, reason="meshlog up")
+        """Adopt what is there; begin with the control plane and the plan, and keep what follows from the topology."""
+        adopting = any(found.name != SUPERVISOR for found in find(self.places.run))
+        with contextlib.suppress(SubstrateError):
+            self._plan = read_plan(self.places.plan)
+        self._nodes.adopt()
+        runner = await self._fleet.keep(control_plane(self._plan or read_plan(staged(self.places.plan)), self.places))
+        if not adopting:
+            if not await runner.until_ready(_CONTROL_PLANE_SECONDS):
+                raise SubstrateError(f"the control plane does not start: {last_line(runner.spec.log)}")
+            await self._apply(read_plan(staged(self.places.plan)))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_topology())
-            tasks.create_task(self._keep_processes())
-            tasks.create_task(self._keep_certificates())
-            tasks.create_task(self._nodes.keep_ads(self._runners["control-plane"]))
+            tasks.create_task(self._on_and_on("the mesh cannot be watched", self._watch_topology))
+            tasks.create_task(self._on_and_on("the plan is not brought about", self._keep_processes))
+            tasks.create_task(self._on_and_on("the new plan is not applied", self._take_up_plans))
+            tasks.create_task(self._on_and_on("certificates are not renewed", self._keep_certificates))
+            tasks.create_task(self._on_and_on("Envoys have no fallback", lambda: self._nodes.keep_ads(runner)))
+            tasks.create_task(self._on_and_on("logs are not cut", self._tidy))
+
+    async def _on_and_on(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do `work`, which does not end; after trouble, again."""
+        while True:
+            working = asyncio.create_task(work())
+            try:
+                await asyncio.wait((working,), timeout=_STEADY_SECONDS)
+                if not working.done():
+                    self._trouble(what, "")
+                await working
+            except (MeshError, OSError, psutil.Error, RuntimeError) as error:  # RuntimeError: gRPC's, for an address
+                self._trouble(what, str(error) or type(error).__name__)
+            finally:
+                working.cancel()
+                await asyncio.wait((working,))
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _trouble(self, what: str, said: str) -> None:
+        if self._troubles.get(what, "") == said:
+            return
+        self._troubles[what] = said
+        if said:
+            with contextlib.suppress(OSError):  # the disk is full
+                print(f"{what}: {said}", flush=True)  # noqa: T201 (its log)
+        self._note(problem="; ".join(f"{what}: {said}" for what, said in self._troubles.items() if said))
 
     async def _watch_topology(self) -> None:
         async for position, topology in topologies(self.places.control_address):
             self.position, self.topology = position, topology
             self._changed.set()
 
+    async def _take_up_plans(self) -> None:
+        """Apply what `up` stages. A plan that is refused changes nothing."""
+        while True:
+            if staged(self.places.plan).exists():
+                plan = read_plan(staged(self.places.plan))
+                try:
+                    await self._apply(plan)
+                except ControlPlaneUnavailable:
+                    raise  # asked again: a plan that was applied already appends nothing
+                except MeshError as error:
+                    discard(self.places.plan)
+                    self._note(refused=plan.id, refusal=str(error))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _apply(self, plan: Plan) -> None:
+        """Raises: MeshError."""
+        async with ControlClient(self.places.control_address) as control:
+            applied = await control.execute(ApplyTopology(plan.declaration), actor=plan.actor, reason="meshlog up")
+        with contextlib.suppress(FileNotFoundError):  # taken back meanwhile: it is in the log all the same
+            staged(self.places.plan).replace(self.places.plan)
+        self._plan, self._applied_at = plan, applied.position
+        self._changed.set()
+
     async def _keep_processes(self) -> None:
+        self._changed.set()
         while True:
             await self._changed.wait()
             self._changed.clear()
-            try:
-                wanted = specs(self.topology, read_plan(self.places.plan), self.places, self.envoy)
-                self._nodes.prepare(self.topology)
-            except MeshError as error:
-                print(error, flush=True)  # noqa: T201 (its log)
-                continue
-            left = {found.name: found for found in find(self.places.run) if found.name != "supervisor"}
-            await self._retire({*self._runners, *left} - {spec.name for spec in wanted}, left)
-            await self._restart_changed(wanted)
-            await self._begin_missing(wanted, left)
-
-    async def _begin_missing(self, wanted: list[Spec], left: dict[str, Any]) -> None:
-        """Start what is missing, the edge when all that it leads to is ready."""
-        for stage in sorted(set(STAGES.values())):
-            if stage == STAGES["edge"]:
-                begun = [self._runners[spec.name] for spec in wanted if spec.name in self._runners]
-                await asyncio.gather(*(runner.until_ready(_STAGE_SECONDS) for runner in begun))
-            for spec in wanted:
-                if STAGES[spec.kind] == stage and spec.name not in self._runners:
-                    self._runners[spec.name] = self._runner(spec, left)
-        self.publish()
-
-    async def _restart_changed(self, wanted: list[Spec]) -> None:
-        for spec in wanted:
-            runner = self._runners.get(spec.name)
-            if runner and runner.spec.digest != spec.digest:
-                await runner.stop()
-                del self._runners[spec.name]
-
-    async def _retire(self, names: set[str], left: dict[str, Any]) -> None:
-        """End what the topology no longer has. Its endpoints went first, with the snapshot, so no new call comes."""
-        if not names:
-            return
-        await asyncio.sleep(0.5)  # the edge has acknowledged by then, and calls under way are being answered
-        stopping = [self._runners.pop(name).stop() for name in sorted(names) if name in self._runners]
-        strays = [end(left[name].process, 5.0) for name in sorted(names) if name in left and name not in self._runners]
-        await asyncio.gather(*stopping, *strays)
-        for name in names:
-            shutil.rmtree(self.places.node(name), ignore_errors=True)
+            plan, position = self._plan, self.position
+            if plan is None or position < max(self._applied_at, 1):
+                continue  # the topology that the plan asks for comes in a moment
+            wanted = specs(self.topology, plan, self.places, self.envoy)
+            self._nodes.renew(self.topology)
+            await self._fleet.bring_about(wanted)
+            self._note(plan=plan.id)
 
     async def _keep_certificates(self) -> None:
         while True:
             lifetime = self.topology.identity.certificate_lifetime_seconds
             await asyncio.sleep(min(_RENEWAL_CHECK_SECONDS, lifetime / _RENEWAL_CHECKS_PER_LIFETIME))
-            try:
+            if self.position:
                 self._nodes.renew(self.topology)
-            except (OSError, MeshError) as error:
-                print(f"certificates were not renewed: {error}", flush=True)  # noqa: T201
 
-    def _runner(self, spec: Spec, left: dict[str, Any]) -> Runner:
-        adopted = left.pop(spec.name, None)
-        if adopted and adopted.spec != spec.digest:
-            adopted.process.kill()  # it was started from another plan; its like is started at once
-            adopted = None
-        return Runner(spec, self._begin, self._is_ready, self.publish, adopted)
-
-    def _begin(self, spec: Spec) -> psutil.Process:
-        self._nodes.before_start(spec, self.topology)
-        return start(spec, self.places.name, self.places.run)
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            self._fleet.cut_logs()
+            if not self._written:
+                self.publish()
 
     async def _is_ready(self, spec: Spec) -> bool:
         workload = self.topology.workloads().get(spec.name)
         speaks_grpc = bool(workload and self.topology.services[workload.service].protocol == "grpc")
         return await probes.is_ready(spec, self.places, speaks_grpc=speaks_grpc)
 
-    def publish(self) -> None:
-        """Write down what is known, for `meshlog status` and `meshlog up`."""
-        processes = [
-            {
-                "name": runner.spec.name,
-                "kind": runner.spec.kind,
-                "pid": runner.process.pid if runner.process else None,
-                "state": runner.state,
-                "ports": list(runner.spec.ports),
-                "restarts": runner.restarts,
-                "problem": runner.problem,
-            }
-            for runner in self._runners.values()
-        ]
-        own = {"name": "supervisor", "kind": "supervisor", "pid": os.getpid(), "state": "ready", "ports": []}
-        state = {
-            "mesh": self.places.name,
-            "position": self.position,
-            "begun_at": self._begun_at,
-            "processes": [{**own, "restarts": 0, "problem": ""}, *processes],
-        }
-        fresh = self.places.state_file.with_suffix(".new")
-        fresh.write_text(json.dumps(state))
-        fresh.replace(self.places.state_file)
+    def _note(self, **changed: str) -> None:
+        self._state = replace(self._state, **changed)  # type: ignore[arg-type]
+        self.publish()
 
-    async def _stop_all(self) -> None:
-        """The other way round: no new calls, the calls under way, their record, and the control plane last."""
-        stages: dict[int, list[Runner]] = {}
-        for runner in self._runners.values():
-            stages.setdefault(STAGES[runner.spec.kind], []).append(runner)
-        for stage in sorted(stages, reverse=True):
-            if stage == STAGES["edge"] and self.topology.edge:
-                await _drain(self.topology.edge.admin_port)
-            await asyncio.gather(*(runner.stop() for runner in stages[stage]))
-        for found in find(self.places.run):
-            if found.process.pid != os.getpid():
-                await end(found.process, 1.0)
-        shutil.rmtree(self.places.run, ignore_errors=True)
+    def publish(self) -> None:
+        """Write down what is known; if there is no room for it, later."""
+        own = ProcessState(SUPERVISOR, SUPERVISOR, os.getpid(), "ready")
+        known = replace(self._state, position=self.position, processes=(own, *self._fleet.states()))
+        self._written = write_state(known, self.places.state_file)
 
     @contextlib.contextmanager
-    def _only_one(self) -> Any:
+    def _only_one(self) -> Iterator[None]:
         """Hold the lock of this mesh. Raises: SubstrateError if another supervisor does."""
         with self.places.lock.open("w") as lock:
             try:
@@ -204,24 +199,9 @@ class Supervisor:
             yield
 
 
-async def _drain(admin_port: int) -> None:
-    """Let the edge take no new connection, and wait until the calls under way are answered, for a bounded time."""
-    admin = ("127.0.0.1", admin_port)
-    with contextlib.suppress(OSError, ValueError, TimeoutError):
-        async with asyncio.timeout(_EDGE_DRAIN_SECONDS):
-            await probes.http_status(admin, "/drain_listeners", "POST")
-            while await _active_calls(admin):  # noqa: ASYNC110 (Envoy has no event to wait for)
-                await asyncio.sleep(0.05)
-
-
-async def _active_calls(admin: tuple[str, int]) -> int:
-    _, body = await probes.http_exchange(admin, "/stats?filter=^http\\.(grpc|rest)\\.downstream_rq_active$")
-    return sum(int(line.rpartition(b":")[2]) for line in body.splitlines() if line)
-
-
-def _last_line(log: Path) -> str:
-    with contextlib.suppress(OSError):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        if lines:
-            return lines[-1]
-    return f"see {log}"
+def _raise_first(error: BaseException | None) -> None:
+    """Raise the first error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error:
+        raise error
