@@ -23,9 +23,10 @@ from mesh.journal.filter import journal_source
 from mesh.journal.shipper import Shipper
 from mesh.journal.spool import END, encode
 from mesh.log.sqlite import SqliteLog
-from mesh.tests.journaled import POSITION, JournaledEnvoy, Upstream, get, number, records, upstream
+from mesh.tests.journaled import POSITION, JournaledEnvoy, get, records
 from mesh.tests.shipping_process import STREAM
 from mesh.tests.test_shipper import Ledger
+from mesh.tests.upstream import Upstream, number, upstream
 
 
 @pytest.fixture
