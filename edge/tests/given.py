@@ -29,6 +29,7 @@ from mesh.events import (
 )
 from mesh.topology import Topology, evolved
 from mesh.xds.bootstrap import bootstrap
+from mesh.xds.clusters import socket_address
 from mesh.xds.messages import message, packed, unpacked
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,7 @@ def static_bootstrap(topology: Topology, *, position: int = POSITION) -> Message
     )
     built.ClearField("dynamic_resources")
     built.ClearField("static_resources")
+    built.admin.address.CopyFrom(socket_address("127.0.0.1", topology.edge.admin_port))  # tests ask it for its memory
     for cluster in by_kind["Cluster"].values():
         if cluster.HasField("eds_cluster_config"):
             cluster.ClearField("eds_cluster_config")

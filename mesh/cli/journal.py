@@ -9,7 +9,6 @@ import uuid
 from pathlib import Path
 
 from mesh.control.client import ControlClient
-from mesh.control.watch import topologies
 from mesh.errors import MeshError
 from mesh.events import CallEvent
 from mesh.journal.shipper import Shipper
@@ -17,6 +16,7 @@ from mesh.log.port import Commit, Produced
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.probes import http_status
 from mesh.substrates.laptop.processes import find
+from mesh.xds.admin import ADMIN_SOCKET
 
 _LAST_SECONDS = 5.0  # for what is in the spool when the mesh ends; the rest is moved at the next start
 
@@ -43,10 +43,7 @@ def _shipper(places: Places, edge: str, control: ControlClient) -> Shipper:
         return await control.append(stream, commit, produced=Produced(producer, offset))
 
     async def reopen_logs() -> object:
-        async for _, topology in topologies(places.control_address):
-            if topology.edge:
-                return await http_status(("127.0.0.1", topology.edge.admin_port), "/reopen_logs", "POST")
-        return None
+        return await http_status(places.node(edge) / ADMIN_SOCKET, "/reopen_logs", "POST")
 
     return Shipper(places.spool / edge, f"calls/{edge}", append, control.produced, reopen_logs)
 

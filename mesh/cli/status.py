@@ -24,6 +24,7 @@ from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.probes import active_calls
 from mesh.substrates.laptop.processes import find
 from mesh.substrates.laptop.state import ProcessState, State, read_state
+from mesh.xds.admin import ADMIN_SOCKET
 
 _COLOURS = {
     "ready": "green",
@@ -62,7 +63,7 @@ async def _status(mesh: Places) -> dict[str, Any]:
         books = dict.fromkeys(("recorded", "lost", "in_flight"))
         down = {"healthy": False, "position": 0, "control_plane": "down", "problem": "", "nodes": [], "calls": books}
         return {"mesh": mesh.name, **down, "processes": []}
-    answer, in_flight = await asyncio.gather(_asked(mesh), _in_flight(processes))
+    answer, in_flight = await asyncio.gather(_asked(mesh), _in_flight(mesh, processes))
     nodes = [msgspec.to_builtins(node) for node in answer.nodes] if answer else []
     position = answer.position if answer else supervisor_state(mesh).position
     healthy = answer is not None and all(process["state"] == "ready" for process in processes)
@@ -117,12 +118,12 @@ async def _asked(mesh: Places) -> MeshStatus | None:
     return None
 
 
-async def _in_flight(processes: list[dict[str, Any]]) -> int | None:
+async def _in_flight(mesh: Places, processes: list[dict[str, Any]]) -> int | None:
     """How many calls the edge has under way. None: it does not say."""
     for process in processes:
-        if process["kind"] == "edge" and process["pid"] and process["ports"]:
+        if process["kind"] == "edge" and process["pid"]:
             with contextlib.suppress(OSError, ValueError):
-                return await active_calls(("127.0.0.1", process["ports"][-1]))
+                return await active_calls(mesh.node(process["name"]) / ADMIN_SOCKET)
     return None
 
 

@@ -40,12 +40,14 @@ def test_every_path_in_it_is_relative_so_that_it_is_the_same_wherever_the_node_r
     assert '"/' not in bootstrap_json("sidecar-a-v1-1", TOPOLOGY)
 
 
-def test_the_administration_of_a_sidecar_is_a_socket_for_its_owner_alone() -> None:
-    assert read("sidecar-a-v1-1", None)["admin"]["address"]["pipe"] == {"path": "admin.sock", "mode": 0o600}
+@pytest.mark.parametrize(("node_id", "admin_port"), [("edge", 9901), ("sidecar-a-v1-1", None)])
+def test_the_administration_is_a_socket_for_its_owner_alone(node_id: str, admin_port: int | None) -> None:
+    assert read(node_id, admin_port)["admin"]["address"]["pipe"] == {"path": "admin.sock", "mode": 0o600}
 
 
-def test_the_administration_of_the_edge_is_on_the_loopback_interface() -> None:
-    assert read("edge", 9901)["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9901}
+def test_the_administration_of_the_edge_can_be_read_on_the_loopback_interface() -> None:
+    [listener] = read("edge", 9901)["static_resources"]["listeners"]
+    assert listener["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9901}
 
 
 def test_connections_from_clients_are_limited_and_the_administration_is_not() -> None:
@@ -57,5 +59,5 @@ def test_connections_from_clients_are_limited_and_the_administration_is_not() ->
 
 
 def test_the_control_plane_must_prove_its_identity() -> None:
-    [ads] = read("edge", 9901)["static_resources"]["clusters"]
+    [ads, _] = read("edge", 9901)["static_resources"]["clusters"]
     assert "spiffe://pspd.local/control-plane" in json.dumps(ads["transport_socket"])

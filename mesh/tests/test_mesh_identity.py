@@ -84,3 +84,15 @@ async def test_certificates_rotate_under_load_without_a_failed_call() -> None:
         )
         assert len(unary.answers) > 500
         assert (unary.failed, streams.failed) == ([], [])
+
+
+def test_the_edges_admin_port_reads_and_changes_nothing(mesh: Mesh) -> None:
+    """Or any page in a browser could end the edge."""
+    edge = mesh.pid("edge")
+    assert mesh.curl("/ready", port=mesh.admin).stdout.strip() == "LIVE"
+    assert "downstream_rq_active" in mesh.curl("/stats", port=mesh.admin).stdout
+    for path in ("/quitquitquit", "/drain_listeners", "/logging?level=trace"):
+        refused = mesh.curl(path, "-X", "POST", "-w", "%{http_code}", port=mesh.admin).stdout
+        assert refused.endswith("403"), path
+    assert mesh.curl("/stats", "-H", "Host: evil.example", "-w", "%{http_code}", port=mesh.admin).stdout.endswith("403")
+    assert mesh.pid("edge") == edge

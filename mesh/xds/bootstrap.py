@@ -9,13 +9,12 @@ from google.protobuf.message import Message
 
 from mesh.spiffe import CONTROL_PLANE, spiffe_id
 from mesh.topology import Topology
+from mesh.xds.admin import admin_address, admin_cluster, admin_listener
 from mesh.xds.clusters import (
     ads_source,
     circuit_breakers,
     duration,
     http2_upstream,
-    pipe_address,
-    socket_address,
     static_cluster,
 )
 from mesh.xds.messages import message, packed, pool
@@ -23,7 +22,6 @@ from mesh.xds.tls import upstream_mutual_tls
 
 ADS_CLUSTER = "ads"
 ADS_SOCKET = "unix:../../ads.sock"
-ADMIN_SOCKET = "admin.sock"
 RECONNECT_SECONDS = 0.1
 SLOWEST_RECONNECT_SECONDS = 1.0
 SPANS_AT_ONCE = 100  # in one request under load: most of what a span costs is the request
@@ -42,13 +40,16 @@ def bootstrap(
     """The Bootstrap of `node_id`.
 
     connections: from clients, at most, on all listeners; beyond, and where memory runs out, no new one is taken.
-    admin_port: on the loopback interface; None: the unix socket "admin.sock".
+    admin_port: where the administration can be read, on the loopback interface; None: on its socket alone.
     ads: where the control plane is reached.
     """
     bootstrap_: Message = message("envoy.config.bootstrap.v3.Bootstrap")(
         node={"id": node_id, "cluster": trust_domain},
-        admin={"address": _admin_address(admin_port), "ignore_global_conn_limit": True},
-        static_resources={"clusters": [_ads_cluster(ads, trust_domain)]},
+        admin={"address": admin_address(), "ignore_global_conn_limit": True},
+        static_resources={
+            "clusters": [_ads_cluster(ads, trust_domain), *([admin_cluster()] if admin_port else [])],
+            "listeners": [admin_listener(admin_port)] if admin_port else [],
+        },
         dynamic_resources={"ads_config": _ads(), "cds_config": ads_source(), "lds_config": ads_source()},
         layered_runtime={"layers": [{"name": "meshlog", "static_layer": _runtime()}]},
         overload_manager=_overload_manager(connections),
@@ -67,13 +68,6 @@ def bootstrap_json(node_id: str, topology: Topology, *, admin_port: int | None =
         connections=limits.connections if is_edge else limits.connections_per_service,
     )
     return json_format.MessageToJson(built, preserving_proto_field_name=True, descriptor_pool=pool())
-
-
-def _admin_address(port: int | None) -> Message:
-    address: Message = pipe_address(ADMIN_SOCKET) if port is None else socket_address("127.0.0.1", port)
-    if port is None:
-        address.pipe.mode = 0o600  # type: ignore[attr-defined]
-    return address
 
 
 def _ads() -> Message:

@@ -5,13 +5,14 @@ import contextlib
 
 from mesh.substrates.laptop import probes
 from mesh.substrates.laptop.processes import Spec
+from mesh.xds.admin import ADMIN_SOCKET
 
 _SECONDS = 5.0
 
 
 async def drain(edge: Spec) -> None:
     """Let `edge` take no new connection, and wait until the calls under way are answered. Never raises."""
-    admin = ("127.0.0.1", edge.ports[-1])
+    admin = edge.cwd / ADMIN_SOCKET
     with contextlib.suppress(OSError, ValueError):  # it does not answer: there is nothing to wait for
         async with asyncio.timeout(_SECONDS):
             await probes.http_status(admin, "/drain_listeners", "POST")

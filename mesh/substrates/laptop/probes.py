@@ -14,6 +14,7 @@ from mesh.control.client import ControlClient
 from mesh.errors import MeshError
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.processes import Spec
+from mesh.xds.admin import ADMIN_SOCKET
 
 _SECONDS = 2.0  # one question may take this long
 
@@ -36,10 +37,8 @@ async def _ask(spec: Spec, places: Places, speaks_grpc: bool) -> bool:
             return True
         case "sink":
             return await http_status(("127.0.0.1", spec.ports[-1]), "/healthz") == 200
-        case "edge":
-            return await http_status(("127.0.0.1", spec.ports[-1]), "/ready") == 200
-        case "sidecar":
-            return await http_status(spec.cwd / "admin.sock", "/ready") == 200
+        case "edge" | "sidecar":
+            return await http_status(spec.cwd / ADMIN_SOCKET, "/ready") == 200
         case "reflection":
             return await _serves(spec.cwd / "reflection.sock")
         case "workload":
@@ -88,7 +87,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-async def active_calls(admin: tuple[str, int]) -> int:
+async def active_calls(admin: Path) -> int:
     """How many calls an edge has under way. Raises: OSError, ValueError."""
     _, body = await http_exchange(admin, "/stats?filter=^http\\.(grpc|rest)\\.downstream_rq_active$")
     return sum(int(line.rpartition(b":")[2]) for line in body.splitlines() if line)
