@@ -22,6 +22,19 @@ LATEST = 100  # traces in one list, at most
 PERSON_WAITS_SECONDS = 2.0  # who follows a link right after the call may be faster than the spans
 
 
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _require_own_name(host: str) -> None:
+    """A page whose name resolves to this machine ("DNS rebinding") must not read traces. Browsers always send a Host.
+
+    Raises: HttpError.
+    """
+    name, _, port = host.rpartition(":")
+    if host and (name if name and port.isdigit() else host).lower() not in OWN_NAMES:
+        raise HttpError(403, f"ask for localhost, not for {host!r}")
+
+
 def taken(refused: int) -> ExportTraceServiceResponse:
     """What the sender is told, over gRPC and HTTP alike."""
     response = ExportTraceServiceResponse()
@@ -39,6 +52,7 @@ class Routes:
 
     async def answer(self, request: Request) -> Response:
         """Raises: HttpError."""
+        _require_own_name(request.headers.get("host", ""))
         method = "GET" if request.method == "HEAD" else request.method
         match method, request.path.split("/")[1:]:
             case "POST", ["v1", "traces"]:

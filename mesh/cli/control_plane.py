@@ -14,7 +14,6 @@ from pathlib import Path
 
 from edge.resources import edge_resources
 from mesh.control.plane import ControlPlane
-from mesh.control.replies import NodeStatus
 from mesh.control.server import ControlServer
 from mesh.decide import decide
 from mesh.errors import MeshError
@@ -33,7 +32,7 @@ _POLL_SECONDS = 0.02
 
 async def main(places: Places) -> None:
     """Until SIGTERM. Raises: LogUnavailable, UnreadableEvent, SubstrateError."""
-    builders = revision(_ROOT / "edge", _ROOT / "mesh" / "xds", _ROOT / "mesh" / "journal")
+    builders = revision(_ROOT / "edge", _ROOT / "mesh")
     store = SnapshotStore(places.snapshots)
     log = await SqliteLog.open(places.log)
     cache = SnapshotCache(edge_resources, store.load())
@@ -41,9 +40,7 @@ async def main(places: Places) -> None:
         log,
         decide=decide,
         check=cache.check_topology,
-        nodes=lambda: [
-            NodeStatus(n.id, n.kind, n.connected, n.served, n.acknowledged, n.rejected) for n in ads.status()
-        ],
+        nodes=lambda: ads.status(),  # noqa: PLW0108 (each needs the other: `ads` is made below)
         clock_us=lambda: time.time_ns() // 1000,
         new_id=lambda: uuid.uuid4().hex,
     )

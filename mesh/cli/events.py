@@ -17,6 +17,7 @@ from mesh.log.port import Entry
 from mesh.log.sqlite_file import CommitFile
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.processes import find
+from observability.waterfall import printable
 
 _STREAMS = {"mesh": "mesh", "nodes": "nodes/", "calls": "calls/", "runs": "runs"}
 _SECONDS = 4.0  # a control plane that takes longer to say that it is there is stuck
@@ -119,5 +120,5 @@ def _say(entry: Entry, event: Any, as_json: bool) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    said = str(value)
+    said = printable(str(value))  # what clients sent must not speak to the terminal
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"

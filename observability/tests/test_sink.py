@@ -276,3 +276,17 @@ def test_it_is_small_and_imports_nothing_of_the_mesh() -> None:
     with a_sink() as sink:
         WEB.get(f"{sink.http}/healthz")
         assert psutil.Process(sink.process.pid).memory_full_info().pss < 45 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:4318", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:4318", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example:80", 403),
+    ],
+)
+def test_a_page_whose_name_resolves_to_this_machine_reads_no_traces(sink: Running, host: str, status: int) -> None:
+    assert httpx.get(f"{sink.http}/traces", headers={"host": host}).status_code == status
