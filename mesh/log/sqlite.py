@@ -3,7 +3,7 @@
 One directory holds
     mesh.db     configuration and what the nodes answered
     calls.db    the journal (streams below "calls/"), apart so that neither waits for the other's disk writes
-    owner.lock  held by the one process that owns the log, and let go by the system however that process ends
+    owner.lock  held by the one process that owns the log, let go by the system however that process ends, removed by one that closes it
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from mesh.log.sqlite_file import Append, CommitFile
 from mesh.log.sqlite_trouble import RESTORE, is_void
 
 PAGE = 64  # commits that a follower reads at a time: one of the journal may hold a thousand events
+
+OWNER_LOCK = "owner.lock"
 
 Value = TypeVar("Value")
 
@@ -54,6 +56,7 @@ class SqliteLog:
 
     def __init__(self, lock: int, mesh: CommitFile, calls: CommitFile) -> None:
         self._lock = lock
+        self._lock_path = mesh.path.with_name(OWNER_LOCK)
         self._mesh = _Shelf(mesh)
         self._calls = _Shelf(calls)
         self._closed = False
@@ -125,6 +128,8 @@ class SqliteLog:
         for shelf in (self._mesh, self._calls):
             await asyncio.to_thread(shelf.close)
             shelf.wake()  # who follows hears that the log is closed
+        with suppress(OSError):
+            self._lock_path.unlink()  # while we hold it, so that nobody else's goes
         os.close(self._lock)
 
     async def _read(self, stream: str, after: Position, limit: int | None) -> list[Entry]:
@@ -145,7 +150,7 @@ class SqliteLog:
 def _opened(directory: Path) -> tuple[int, CommitFile, CommitFile]:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _locked(directory / "owner.lock")
+        lock = _locked(directory / OWNER_LOCK)
     except OSError as error:
         raise LogUnavailable(f"the log's directory {directory} cannot be used: {error.strerror or error}") from error
     try:
@@ -166,7 +171,7 @@ def _opened(directory: Path) -> tuple[int, CommitFile, CommitFile]:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the lock until it is closed. The file stays: taking it away would race with the next owner."""
+    """A descriptor that holds the lock until it is closed."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,7 +181,16 @@ def _locked(path: Path) -> int:
         raise LogUnavailable(
             f"the log in {path.parent} is owned by another process ({owner or 'unknown'}); end that one first"
         ) from error
+    if not _is_at(path, lock):  # its last owner took the file away while we waited at its door
+        os.close(lock)
+        return _locked(path)
     with suppress(OSError):  # the number is for the message above; a full disk must not stop the log from being read
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
     return lock
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False

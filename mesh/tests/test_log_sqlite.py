@@ -63,6 +63,34 @@ async def test_the_log_has_one_owner_at_a_time(tmp_path: Path) -> None:
     await (await SqliteLog.open(tmp_path)).close()
 
 
+async def test_an_owner_that_closed_the_log_leaves_no_lock_behind(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    assert (tmp_path / "owner.lock").exists()
+    await log.close()
+    assert not (tmp_path / "owner.lock").exists()
+
+
+async def test_owners_take_turns_however_closely_they_follow(tmp_path: Path) -> None:
+    """Never two at once, though each takes the lock's file away."""
+    inside = 0
+
+    async def own() -> None:
+        nonlocal inside
+        for _ in range(20):
+            try:
+                log = await SqliteLog.open(tmp_path)
+            except LogUnavailable:
+                await asyncio.sleep(0.001)
+                continue
+            inside += 1
+            assert inside == 1
+            await asyncio.sleep(0)
+            inside -= 1
+            await log.close()
+
+    await asyncio.gather(*(own() for _ in range(4)))
+
+
 async def test_an_owner_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
     program = """
         import asyncio, os, pathlib, signal, sys
