@@ -31,7 +31,9 @@ async def watch_start(mesh: Places, plan: Plan, supervisor: psutil.Process, *, q
     """Return when `plan` is brought about and all is healthy; the seconds it took. Raises: MeshFailed."""
     begun = time.monotonic()
     wanted = _wanted(plan)
-    said = {process.name for process in supervisor_state(mesh).processes if process.state == "ready"}
+    before = supervisor_state(mesh)
+    said = {process.name for process in before.processes if process.state == "ready"}
+    tried = {process.name: process.restarts for process in before.processes}  # before we came
     well_at = begun  # when there was no trouble
     while (now := time.monotonic()) - begun < _SECONDS:
         state = supervisor_state(mesh)
@@ -50,8 +52,12 @@ async def watch_start(mesh: Places, plan: Plan, supervisor: psutil.Process, *, q
         well_at = well_at if trouble else now
         if now - well_at > _PATIENCE_SECONDS:
             raise MeshFailed(trouble)
-        if hopeless := [p for p in state.processes if p.restarts >= _RESTARTS and p.state != "ready" and p.problem]:
-            raise MeshFailed(_what_is_missing(mesh, state, {process.name for process in hopeless}))
+        for process in state.processes:
+            tried[process.name] = min(process.restarts, tried.get(process.name, 0))
+        if hopeless := {
+            p.name for p in state.processes if p.restarts - tried[p.name] >= _RESTARTS and p.state != "ready"
+        }:
+            raise MeshFailed(_what_is_missing(mesh, state, hopeless))
         if how_ended(supervisor):
             raise MeshFailed(_last_words(mesh))
         await asyncio.sleep(_POLL_SECONDS)

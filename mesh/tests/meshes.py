@@ -5,6 +5,8 @@ import contextlib
 import itertools
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import socket
@@ -25,7 +27,7 @@ from mesh.substrates.laptop.processes import find
 Result = TypeVar("Result")
 
 # below the ports that the kernel gives to clients (32768 and up), and away from a mesh that somebody runs beside the tests
-_OFFSETS = itertools.count(1_000, 500)
+_OFFSETS = itertools.cycle(random.sample(range(1_000, 17_000, 500), 32))  # in any order: other test runs choose too
 
 
 @dataclass
@@ -100,6 +102,18 @@ class Mesh:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "MESHLOG_"))}
         return {**kept, "MESHLOG_HOME": str(self.home), **self.environment}
+
+
+def small_topology(service: str = "a") -> str:
+    """The default topology file with one service, of one version: for tests that start many meshes."""
+    text = (Path(__file__).parents[2] / "manifests" / "topology.toml").read_text()
+    tables = re.split(r"\n(?=\[)", text)
+    ours = [f"[services.{service}]", f"[services.{service}.versions.v1]", f"[on.laptop.services.{service}]"]
+    others = r"\[+(on\.laptop\.)?services\."
+    kept = [
+        t for t in tables if not re.match(others, t) or t.split("\n")[0].startswith((*ours, f"[[services.{service}."))
+    ]
+    return re.sub(r"^weights = .*$", "", "\n".join(kept), flags=re.MULTILINE)
 
 
 @contextlib.contextmanager

@@ -76,10 +76,12 @@ class Fleet:
             changed = [spec for spec in wanted if STAGES[spec.kind] == stage and self._differs(spec, left)]
             await asyncio.gather(*(self._stop(spec.name, left) for spec in changed))
         for stage in sorted(set(STAGES.values())):
-            if stage == STAGES["edge"]:
+            begun = [spec for spec in wanted if STAGES[spec.kind] == stage]
+            if stage == STAGES["edge"] and any(spec.name not in self._runners for spec in begun):
                 led_to = [self._runners[spec.name] for spec in wanted if STAGES[spec.kind] < stage]
                 await asyncio.gather(*(runner.until_ready(_STAGE_SECONDS) for runner in led_to))
-            await asyncio.gather(*(self.keep(spec) for spec in wanted if STAGES[spec.kind] == stage))
+            for runner, spec in zip(await asyncio.gather(*map(self.keep, begun)), begun, strict=True):
+                runner.spec = spec  # a sidecar's port changes without a new start
 
     async def stop(self) -> None:
         """The other way round: no new calls, the calls under way, their record, and the control plane last."""

@@ -7,7 +7,7 @@
         snapshots/           the last configuration that each Envoy accepted
         logs/                what the processes print
     <run>/                   what `meshlog down` removes
-        plan.msgpack         what `meshlog up` asked for; plan.next while the supervisor has not taken it up
+        plan.msgpack         what `meshlog up` asked for; plan.next and plan.taken before it is applied
         state.json           what the supervisor knows, for `meshlog status`
         lock                 held by the supervisor
         control.sock ads.sock

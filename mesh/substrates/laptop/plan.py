@@ -33,17 +33,35 @@ class Plan:
         fresh.unlink(missing_ok=True)
         fresh.touch(mode=0o600)
         fresh.write_bytes(msgpack.packb(msgspec.to_builtins(self, builtin_types=(bytes,))))
-        fresh.replace(staged(path))
+        fresh.replace(_staged(path))
 
 
-def staged(path: Path) -> Path:
-    return path.with_suffix(".next")
+def take(path: Path) -> Plan | None:
+    """The plan that is to be applied: what was staged last, or what a killed supervisor had not finished. Raises: SubstrateError."""
+    with contextlib.suppress(FileNotFoundError):
+        _staged(path).replace(_taken(path))  # so that the next one to be staged is not taken for this one
+    return read_plan(_taken(path)) if _taken(path).exists() else None
+
+
+def put_in_force(path: Path) -> None:
+    """What was taken is the plan now."""
+    with contextlib.suppress(FileNotFoundError):  # taken back meanwhile: it is in the log all the same
+        _taken(path).replace(path)
 
 
 def discard(path: Path) -> None:
-    """Take back what was staged."""
-    with contextlib.suppress(OSError):
-        staged(path).unlink(missing_ok=True)
+    """Take back what was staged, or taken and not applied yet."""
+    for file in (_staged(path), _taken(path)):
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _staged(path: Path) -> Path:
+    return path.with_suffix(".next")
+
+
+def _taken(path: Path) -> Path:
+    return path.with_suffix(".taken")
 
 
 def read_plan(path: Path) -> Plan:

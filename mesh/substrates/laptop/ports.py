@@ -18,10 +18,19 @@ def require_free(ports: Iterable[tuple[str, int]], *, own: frozenset[int] = froz
     if not taken:
         return
     owners = _owners()
-    foreign = [(port, owners.get(port)) for _, port in taken if owners.get(port) not in own or owners.get(port) is None]
-    if foreign:
-        said = "; ".join(f"port {port} is taken by {_name(owner)}" for port, owner in foreign)
+    takers: dict[str, list[int]] = {}
+    for _, port in taken:
+        if owners.get(port) is None or owners.get(port) not in own:
+            takers.setdefault(_name(owners.get(port)), []).append(port)
+    if takers:
+        said = "; ".join(_sentence(ports, taker) for taker, ports in takers.items())
         raise SubstrateError(f"{said}: end it, or start this mesh on other ports, as with --port-offset 1000")
+
+
+def _sentence(ports: list[int], taker: str) -> str:
+    if len(ports) == 1:
+        return f"port {ports[0]} is taken by {taker}"
+    return f"ports {', '.join(map(str, ports))} are taken by {taker}"
 
 
 def _is_free(address: str, port: int) -> bool:

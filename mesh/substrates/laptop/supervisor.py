@@ -26,7 +26,7 @@ from mesh.substrates.laptop import probes
 from mesh.substrates.laptop.fleet import SUPERVISOR, Fleet
 from mesh.substrates.laptop.nodes import Nodes
 from mesh.substrates.laptop.places import Places
-from mesh.substrates.laptop.plan import Plan, discard, read_plan, staged
+from mesh.substrates.laptop.plan import Plan, discard, put_in_force, read_plan, take
 from mesh.substrates.laptop.processes import Spec, find
 from mesh.substrates.laptop.runner import last_line
 from mesh.substrates.laptop.specs import control_plane, specs
@@ -77,14 +77,17 @@ class Supervisor:
     async def _run(self) -> None:
         """Adopt what is there; begin with the control plane and the plan, and keep what follows from the topology."""
         adopting = any(found.name != SUPERVISOR for found in find(self.places.run))
+        asked = take(self.places.plan)
         with contextlib.suppress(SubstrateError):
             self._plan = read_plan(self.places.plan)
+        if (any_plan := self._plan or asked) is None:
+            raise SubstrateError("nothing was asked for; `meshlog up` does that")
         self._nodes.adopt()
-        runner = await self._fleet.keep(control_plane(self._plan or read_plan(staged(self.places.plan)), self.places))
+        runner = await self._fleet.keep(control_plane(any_plan, self.places))
         if not adopting:
             if not await runner.until_ready(_CONTROL_PLANE_SECONDS):
                 raise SubstrateError(f"the control plane does not start: {last_line(runner.spec.log)}")
-            await self._apply(read_plan(staged(self.places.plan)))
+            await self._apply(asked or any_plan)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._on_and_on("the mesh cannot be watched", self._watch_topology))
             tasks.create_task(self._on_and_on("the plan is not brought about", self._keep_processes))
@@ -126,8 +129,7 @@ class Supervisor:
     async def _take_up_plans(self) -> None:
         """Apply what `up` stages. A plan that is refused changes nothing."""
         while True:
-            if staged(self.places.plan).exists():
-                plan = read_plan(staged(self.places.plan))
+            if plan := take(self.places.plan):
                 try:
                     await self._apply(plan)
                 except ControlPlaneUnavailable:
@@ -141,8 +143,7 @@ class Supervisor:
         """Raises: MeshError."""
         async with ControlClient(self.places.control_address) as control:
             applied = await control.execute(ApplyTopology(plan.declaration), actor=plan.actor, reason="meshlog up")
-        with contextlib.suppress(FileNotFoundError):  # taken back meanwhile: it is in the log all the same
-            staged(self.places.plan).replace(self.places.plan)
+        put_in_force(self.places.plan)
         self._plan, self._applied_at = plan, applied.position
         self._changed.set()
 
