@@ -1,6 +1,5 @@
 """`meshlog doctor`: what a mesh needs of this machine, asked before something fails for want of it."""
 
-import contextlib
 import importlib.metadata
 import os
 import resource
@@ -8,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import psutil
@@ -16,6 +14,7 @@ import psutil
 from mesh.cli.output import say_json
 from mesh.cli.settings import mesh_options
 from mesh.errors import SubstrateError
+from mesh.substrates.laptop.inotify import require_instances
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.ports import require_free
 from mesh.substrates.laptop.processes import find
@@ -25,7 +24,7 @@ _DEFAULT_PORTS = (8080, 8081, 9901, 4317, 4318)
 _MEMORY_BYTES = 700 * 2**20
 _DISK_BYTES = 1024 * 2**20
 _FILES = 8_192  # 3,200 clients, and as many connections behind them
-_INOTIFY_INSTANCES = 24  # four for each of six Envoys
+_ENVOYS = 6  # of the default mesh
 
 
 @click.command()
@@ -91,26 +90,9 @@ def _files(_: Places) -> str:
     return f"up to {hard} open files"
 
 
-def _inotify(_: Places) -> str:
-    """Envoy aborts where it may not watch files; a machine with many meshes, editors and containers runs out of instances."""
-    most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
-    taken = sum(_instances(process) for process in psutil.process_iter())
-    if most - taken < _INOTIFY_INSTANCES:
-        raise SubstrateError(
-            f"{taken} of {most} inotify instances are taken, and the default mesh needs {_INOTIFY_INSTANCES}; "
-            "end what is not needed, or: sudo sysctl fs.inotify.max_user_instances=1024"
-        )
-    return f"{most - taken} of {most} inotify instances free"
-
-
-def _instances(process: psutil.Process) -> int:
-    found = 0
-    with contextlib.suppress(OSError, psutil.Error):
-        if process.uids().real == os.getuid():
-            for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-                with contextlib.suppress(OSError):  # closed meanwhile
-                    found += "inotify" in str(descriptor.readlink())
-    return found
+def _inotify(mesh: Places) -> str:
+    require_instances(0 if find(mesh.run) else _ENVOYS)  # a mesh that runs has them
+    return f"enough inotify instances for {_ENVOYS} Envoys"
 
 
 _CHECKS = {

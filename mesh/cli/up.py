@@ -27,12 +27,13 @@ from mesh.invariants import check
 from mesh.substrates.laptop.ending import ended, is_stopped
 from mesh.substrates.laptop.exclusive import exclusively
 from mesh.substrates.laptop.fleet import SUPERVISOR
+from mesh.substrates.laptop.inotify import require_instances
 from mesh.substrates.laptop.placement import commands, place, sink_addresses
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.plan import Plan, discard
 from mesh.substrates.laptop.ports import require_free
 from mesh.substrates.laptop.processes import Found, Spec, find, start
-from mesh.substrates.laptop.specs import envoy_binary, listening, specs
+from mesh.substrates.laptop.specs import ENVOYS, envoy_binary, listening, specs
 from mesh.topology_file import descriptor_sets, read_topology_file
 
 _DEFAULT_FILE = Path(__file__).parents[2] / "manifests" / "topology.toml"
@@ -96,7 +97,7 @@ async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, begun: f
         running = find(mesh.run)
         supervised = any(found.name == SUPERVISOR for found in running)
         try:
-            _require_free_ports(plan, mesh, running)
+            _require_room(plan, mesh, running)
             supervisor = _supervisor(mesh, plan, running)
             seconds = await watch_start(mesh, plan, supervisor, quiet=as_json)
         except BaseException as error:
@@ -105,7 +106,7 @@ async def _up(mesh: Places, plan: Plan, *, as_json: bool, detach: bool, begun: f
                 raise
             await bring_down(mesh)
             if isinstance(error, MeshFailed):
-                _require_free_ports(plan, mesh, [])  # somebody may have taken one while we started: the better sentence
+                _require_room(plan, mesh, [])  # somebody may have taken one while we started: the better sentence
             raise
     try:
         await _welcome(mesh, plan, seconds, as_json=as_json, adopted=bool(running) and not supervised, begun=begun)
@@ -156,9 +157,12 @@ def _supervisor(mesh: Places, plan: Plan, running: list[Found]) -> psutil.Proces
     return start(spec, mesh.name, mesh.run)
 
 
-def _require_free_ports(plan: Plan, mesh: Places, running: list[Found]) -> None:
-    """Raises: SubstrateError naming the ports that somebody else has, and who."""
-    ports = listening(specs(declared(plan.declaration), plan, mesh, envoy_binary()))
+def _require_room(plan: Plan, mesh: Places, running: list[Found]) -> None:
+    """Raises: SubstrateError naming what is short: ports that somebody else has, and who; inotify instances."""
+    wanted = specs(declared(plan.declaration), plan, mesh, envoy_binary())
+    if not running:
+        require_instances(sum(spec.kind in ENVOYS for spec in wanted))
+    ports = listening(wanted)
     require_free([("127.0.0.1", port) for port in sorted(ports)], own=frozenset(found.process.pid for found in running))
 
 

@@ -23,6 +23,8 @@ from mesh.xds.sidecar import sidecar_id
 # kind -> stage of the start
 STAGES = {"control-plane": 0, "sink": 1, "reflection": 1, "journal": 1, "workload": 1, "sidecar": 2, "edge": 3}
 
+ENVOYS = ("edge", "sidecar")  # kinds
+
 _DRAIN_SECONDS = 10.0
 
 
