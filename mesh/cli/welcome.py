@@ -15,6 +15,13 @@ from mesh.events import Declaration
 
 _SECONDS = 10.0
 
+# what makes the contract's own services answer something worth seeing
+_QUERIES = {"/a/hello": "?name=Edilberto", "/b/numbers": "?count=10&delay_ms=200"}
+_MESSAGES = {
+    "pspd.ServiceA": ('{"name":"Edilberto"}', "SayHello"),
+    "pspd.ServiceB": ('{"count":3}', "StreamNumbers"),
+}
+
 
 async def first_calls(declaration: Declaration) -> str | None:
     """Call A on the gRPC path and on the REST path; the trace id of the first."""
@@ -35,29 +42,51 @@ def _get(url: str) -> tuple[str, str]:
 
 def lines_to_copy(mesh: str, declaration: Declaration, trace_id: str | None, *, made: bool) -> str:
     """`made`: by `make up`, so that `make down` ends it."""
-    edge = declaration.edge
     name = "" if mesh == "default" else f" --name {mesh}"
-    meshlog = _command()
-    lines = [
-        "",
-        "Copy:",
-        f"  curl 'localhost:{edge.grpc_port}/a/hello?name=Edilberto'                 # gRPC path, transcoded",
-        f"  curl -N 'localhost:{edge.grpc_port}/b/numbers?count=10&delay_ms=200'     # a stream",
-        f"  curl 'localhost:{edge.rest_port}/a/hello?name=Edilberto'                 # REST path",
-        f"  grpcurl -plaintext localhost:{edge.grpc_port} list",
-        f'  grpcurl -plaintext -d \'{{"name":"Edilberto"}}\' localhost:{edge.grpc_port} pspd.ServiceA/SayHello',
-        f"  grpcurl -plaintext -d '{{\"count\":3}}' localhost:{edge.grpc_port} pspd.ServiceB/StreamNumbers",
-        f"  {meshlog} status{name}",
-        f"  {meshlog} events{name} --stream calls",
-        f"  {meshlog} shift a v1=90 v2=10{name}",
-    ]
+    meshlog = f"  {_command()}"
+    lines = ["", "Copy:", *_curls(declaration), *_grpcurls(declaration)]
+    lines += [f"{meshlog} status{name}", f"{meshlog} events{name} --stream calls"]
+    lines += [f"{meshlog} {shift}{name}" for shift in _shifts(declaration)]
     if trace_id:
-        lines.append(f"  {meshlog} trace{name} {trace_id}")
+        lines.append(f"{meshlog} trace{name} {trace_id}")
     lines += [
-        f"  http://localhost:{edge.grpc_port}/                              # the page",
-        "  make down" if made else f"  {meshlog} down{name}",
+        f"  http://localhost:{declaration.edge.grpc_port}/   (the page)",
+        "  make down" if made else f"{meshlog} down{name}",
     ]
     return "\n".join(lines)
+
+
+def _curls(declaration: Declaration) -> list[str]:
+    edge, lines = declaration.edge, []
+    for service in declaration.services.values():
+        port = edge.grpc_port if service.protocol == "grpc" else edge.rest_port
+        for route in service.routes:
+            flags = ("-N " if route.streams else "") + (f"-X {route.method} " if route.method != "GET" else "")
+            lines.append(f"  curl {flags}'localhost:{port}{route.path}{_QUERIES.get(route.path, '')}'")
+    return lines
+
+
+def _grpcurls(declaration: Declaration) -> list[str]:
+    grpcurl, edge = "  grpcurl -plaintext", f"localhost:{declaration.edge.grpc_port}"
+    lines = [f"{grpcurl} {edge} list"]
+    for service in declaration.services.values():
+        for full_name in service.grpc_services:
+            message, method = _MESSAGES.get(full_name, ("", ""))
+            lines.append(
+                f"{grpcurl} -d '{message}' {edge} {full_name}/{method}"
+                if method
+                else f"{grpcurl} {edge} describe {full_name}"
+            )
+    return lines
+
+
+def _shifts(declaration: Declaration) -> list[str]:
+    """For the first service that has two versions."""
+    for name in declaration.services:
+        versions = list(dict.fromkeys(w.version for w in declaration.workloads.values() if w.service == name))
+        if len(versions) > 1:
+            return [f"shift {name} {versions[0]}=90 {versions[1]}=10"]
+    return []
 
 
 def _command() -> str:

@@ -1,14 +1,19 @@
 """A running mesh and a file that changes: what it says is brought about, whatever has to be started again for that; or nothing is."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mesh.tests.load import get
-from mesh.tests.meshes import Mesh, a_mesh, small_topology, until
+from mesh.substrates.laptop.processes import find
+from mesh.tests.load import get, load
+from mesh.tests.meshes import Mesh, a_mesh, small_topology, until, until_async
 
 pytestmark = pytest.mark.mesh
+
+DEFAULT = Path(__file__).parents[2] / "manifests" / "topology.toml"
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +91,23 @@ def test_a_workload_that_dies_again_and_again_is_told_and_started_ever_more_slow
     assert begun < 15
     apply(changing)
     until(lambda: changing.status()["healthy"])
+
+
+async def test_a_replica_that_the_file_takes_away_takes_no_call_with_it() -> None:
+    with a_mesh("fewer") as mesh:
+        file = mesh.home / "topology.toml"
+        two = DEFAULT.read_text().replace(
+            "[services.a.versions.v1]\nreplicas = 1", "[services.a.versions.v1]\nreplicas = 2"
+        )
+        file.write_text(two.replace("[services.b.versions.v1]\nreplicas = 1", "[services.b.versions.v1]\nreplicas = 2"))
+        await asyncio.to_thread(mesh.up, "--file", str(file))
+        async with (
+            load(mesh.grpc, "/a/hello?name=x", clients=4) as unary,
+            load(mesh.grpc, "/b/numbers?count=10&delay_ms=100", clients=8) as streams,
+        ):
+            await asyncio.sleep(1.5)
+            file.write_text(DEFAULT.read_text())
+            await asyncio.to_thread(mesh.up, "--file", str(file))
+            await until_async(lambda: not {"a-v1-2", "b-v1-2", "sidecar-b-v1-2"} & {f.name for f in find(mesh.run)})
+        assert len(streams.answers) > 8
+        assert (unary.failed, streams.failed) == ([], [])

@@ -32,12 +32,14 @@ class Fleet:
         nodes: Nodes,
         is_ready: Callable[[Spec], Coroutine[Any, Any, bool]],
         changed: Callable[[], None],
+        acknowledged: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
-        """changed: called after every change of a state."""
+        """changed: called after every change of a state. acknowledged: returns when the Envoys run the newest topology."""
         self._places = places
         self._nodes = nodes
         self._is_ready = is_ready
         self._changed = changed
+        self._acknowledged = acknowledged
         self._runners: dict[str, Runner] = {}
 
     def states(self) -> tuple[ProcessState, ...]:
@@ -100,11 +102,14 @@ class Fleet:
                 cut_log(runner.spec.log)
 
     async def _retire(self, names: set[str], left: dict[str, Found]) -> None:
-        """End what the topology no longer has. Its endpoints went first, with the snapshot, so no new call comes."""
+        """End what the topology no longer has, without cutting a call: no new ones come once the edge knows; a workload
+        finishes those under way before it ends, and its sidecar stays until then."""
         if not names:
             return
-        await asyncio.sleep(0.5)  # the edge has acknowledged by then, and calls under way are being answered
-        await asyncio.gather(*(self._stop(name, left) for name in names))
+        await self._acknowledged()
+        kinds = {name: left[name].kind if name in left else self._runners[name].spec.kind for name in names}
+        for stage in sorted({STAGES.get(kind, 0) for kind in kinds.values()}):
+            await asyncio.gather(*(self._stop(name, left) for name in names if STAGES.get(kinds[name], 0) == stage))
         for name in names:
             shutil.rmtree(self._places.node(name), ignore_errors=True)
 

@@ -40,6 +40,7 @@ _LOOK_SECONDS = 0.1  # for a new plan
 _RENEWAL_CHECKS_PER_LIFETIME = 20
 _RENEWAL_CHECK_SECONDS = 2.0  # at most: a new topology may shorten the lifetime
 _TIDY_SECONDS = 2.0
+_ACKNOWLEDGED_SECONDS = 5.0  # an Envoy that says no, or nothing, must not keep the others waiting
 
 
 class Supervisor:
@@ -49,7 +50,7 @@ class Supervisor:
         self.topology = Topology()
         self.position = 0
         self._nodes = Nodes(places)
-        self._fleet = Fleet(places, self._nodes, self._is_ready, self.publish)
+        self._fleet = Fleet(places, self._nodes, self._is_ready, self.publish, self._acknowledged)
         self._plan: Plan | None = None  # in force
         self._applied_at = 0  # position at which the plan is in the log
         self._state = State(places.name)
@@ -178,6 +179,15 @@ class Supervisor:
         workload = self.topology.workloads().get(spec.name)
         speaks_grpc = bool(workload and self.topology.services[workload.service].protocol == "grpc")
         return await probes.is_ready(spec, self.places, speaks_grpc=speaks_grpc)
+
+    async def _acknowledged(self) -> None:
+        """Returns when every Envoy that is connected runs the newest topology, at the latest after some seconds."""
+        with contextlib.suppress(MeshError, TimeoutError):
+            async with ControlClient(self.places.control_address) as control, asyncio.timeout(_ACKNOWLEDGED_SECONDS):
+                while any(  # noqa: ASYNC110 (the control API has no event for it)
+                    n.acknowledged < self.position for n in (await control.status()).nodes if n.connected
+                ):
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     def _note(self, **changed: str) -> None:
         self._state = replace(self._state, **changed)  # type: ignore[arg-type]
