@@ -10,14 +10,16 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from mesh.tests.meshes import Mesh
+from mesh.tests.tools import require_tool
 
-pytestmark = [pytest.mark.mesh, pytest.mark.tool("chromium"), pytest.mark.tool("chromedriver")]
+pytestmark = pytest.mark.mesh
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
+    chrome, driver_path = require_tool("chromium", "google-chrome"), require_tool("chromedriver")
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = chrome
     with tempfile.TemporaryDirectory() as profile:
         # no sandbox: CI runs as root; the others keep it from asking the network for what it does not need
         for switch in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
@@ -25,7 +27,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         options.add_argument("--disable-background-networking")
         options.add_argument("--disable-component-update")
         options.add_argument(f"--user-data-dir={profile}")
-        driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+        driver = webdriver.Chrome(options, webdriver.ChromeService(driver_path))
         try:
             yield driver
         finally:
