@@ -34,7 +34,12 @@ class Answer:
 
 
 ANSWERS = (
-    Answer(400, INVALID_ARGUMENT, "the request is not valid HTTP", own_text=True),
+    Answer(
+        400,
+        INVALID_ARGUMENT,
+        "the request is not valid HTTP; are characters outside ASCII percent-encoded?",
+        own_text=True,
+    ),
     Answer(401, UNAUTHENTICATED, "who is calling is not known"),
     Answer(403, PERMISSION_DENIED, "this call is not allowed"),
     Answer(404, NOT_FOUND, "there is no such path", own_text=True),

@@ -45,5 +45,4 @@ def _http2_options(limits: Limits) -> Any:
     options.max_consecutive_inbound_frames_with_empty_payload.value = 1
     options.max_inbound_priority_frames_per_stream.value = 100
     options.max_inbound_window_update_frames_per_data_frame_sent.value = 10
-    options.override_stream_error_on_invalid_http_message.value = True  # costs the stream, not its neighbours
     return options

@@ -10,6 +10,7 @@ from typing import Any
 from edge.descriptors import grpc_services, merged
 from edge.errors import errors_filter, local_replies
 from edge.limits import BUFFER_BYTES, buffer, http_limits
+from edge.requests import requests_filter
 from edge.transcoder import transcoding_filters
 from mesh.events import Edge
 from mesh.journal.accesslog import ACCESS_LOG, access_log_format
@@ -39,6 +40,7 @@ def http_filters(topology: Topology, asked: str) -> list[Any]:
         http_filter("cors", cors),
         errors_filter(asked),
         http_filter("buffer", buffer(topology.limits)),
+        requests_filter(),
         *transcoding_filters(merged(topology.contracts), grpc_services(topology)),
         router_filter(),
     ]

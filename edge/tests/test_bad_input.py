@@ -118,6 +118,42 @@ class TestTheLimits:
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
             "code": 3,
-            "message": "the request is not valid HTTP",
+            "message": "the request is not valid HTTP; are characters outside ASCII percent-encoded?",
             "details": [],
         }
+
+
+@pytest.mark.parametrize("asked", PATHS)
+class TestWhatWouldCostNeighbours:
+    """Headers that are legal in HTTP/1.1 and harm whoever shares a connection behind the edge (edge/requests.lua)."""
+
+    @pytest.mark.parametrize("host", ["", "u@x", "a b", "x/y", 'x"y'])
+    def test_a_host_that_is_none_is_400(self, honest: RunningEdge, asked: str, host: str) -> None:
+        request = f"GET /a/hello HTTP/1.1\r\nhost:{host and ' '}{host}\r\nconnection: close\r\n\r\n"
+        answer = raw(honest, asked, request.encode())
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == 3
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "pspd.local:8080", "127.0.0.1:1", "[::1]:8080", "xn--zca.example", "a_b.local"]
+    )
+    def test_a_host_that_is_one_is_served(self, honest: RunningEdge, asked: str, host: str) -> None:
+        assert ask(honest, asked, "/a/hello", "-H", f"host: {host}").status == 200
+
+    @pytest.mark.parametrize("timeout", ["-1S", "garbage", "123456789S", "5", "5s", "1S, 2S"])
+    def test_a_grpc_timeout_that_is_none_is_400(self, honest: RunningEdge, asked: str, timeout: str) -> None:
+        assert said(ask(honest, asked, "/a/hello", "-H", f"grpc-timeout: {timeout}")) == (400, 3)
+
+    @pytest.mark.parametrize(
+        "header",
+        ["grpc-encoding: bogus", "grpc-tags-bin: !!", "grpc-status: x", "x-foo-bin: !!!", "grpc-retry-pushback-ms: x"],
+    )
+    def test_what_only_grpc_says_is_not_heard_of_others(self, honest: RunningEdge, asked: str, header: str) -> None:
+        assert ask(honest, asked, "/a/hello", "-H", header).status == 200
+
+    def test_the_body_of_a_get_says_nothing(self, honest: RunningEdge, asked: str) -> None:
+        by = {"grpc": "A", "rest": "A-REST"}[asked]
+        for more in ([], ["-H", "transfer-encoding: chunked"]):
+            for body in ('{"name":"body"}', "xx"):
+                arguments = ["-X", "GET", "-H", "content-type: application/json", "-d", body, *more]
+                assert json.loads(ask(honest, asked, "/a/hello", *arguments).body) == {"message": f"Olá, mundo! [{by}]"}

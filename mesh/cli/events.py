@@ -40,7 +40,7 @@ _LONGEST = 100  # characters of a value, for people
 @click.option("--follow", is_flag=True, help="And every event as it comes, until Ctrl-C.")
 @mesh_options
 def command(mesh: Places, as_json: bool, stream: str | None, since: int, follow: bool) -> None:
-    """What happened: one event a line. With --json an object of stream, position, at, type and data."""
+    """What happened, stream by stream: one event a line. With --json an object of stream, position, at, type and data."""
     run(_print(mesh, _STREAMS[stream] if stream else "", since, follow, as_json))
 
 

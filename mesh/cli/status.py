@@ -146,7 +146,7 @@ def _print(status: dict[str, Any]) -> None:
     console.print(f"[bold]{status['mesh']}[/] is {well} at position {status['position']}   calls: {said}")
     nodes = {node["id"]: node for node in status["nodes"]}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("process", "state", "pid", "ports", "restarts", "runs position"):
+    for column in ("process", "state", "pid", "ports", "restarts", "position"):
         table.add_column(column, no_wrap=True)
     for process in status["processes"]:
         state = f"[{_COLOURS.get(process['state'], 'white')}]{process['state']}[/]"

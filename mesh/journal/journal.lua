@@ -45,11 +45,19 @@ end
 -- and `held` for as long as Envoy holds the request's handle, so that a call that is never answered leaves nothing behind.
 local calls, held, number = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "k" }), 0
 
+-- Envoy gives an id to what it can read; the rest (400, 426, 431) gets one here, for no two calls have the same.
+local VM, unread = tostring({}):match("0x(%x+)") or "0", 0
+
+local function unread_id()
+  unread = unread + 1
+  return string.format("unread-%s-%.0f-%d", VM, now_us(), unread)
+end
+
 local function read_request(handle)
   local headers = handle:headers()
   number = number + 1
   local call = {
-    at = now_us(), id = headers:get("x-request-id") or "", method = headers:get(":method") or "",
+    at = now_us(), id = headers:get("x-request-id") or unread_id(), method = headers:get(":method") or "",
     path = headers:get(":path") or "", headers = {}, body = {}, bytes = 0, kept = 0,
   }
   calls[number], held[handle] = call, call
@@ -82,7 +90,7 @@ streaming request_headers request_body request_body_bytes messages bytes ended_a
   KEYS[name] = key(name)
 end
 
-local NOBODY = { id = "", method = "", path = "", headers = {}, body = {}, bytes = 0 } -- asked too badly to be parsed
+local NOBODY = { method = "", path = "", headers = {}, body = {}, bytes = 0 } -- asked too badly to be parsed
 
 local function answered(call, headers, streaming)
   begin()
@@ -126,7 +134,7 @@ end
 local function record_answer(handle)
   local headers = handle:headers()
   local mine = handle:streamInfo():dynamicMetadata():get("meshlog.journal")
-  local call = mine and calls[mine.call] or setmetatable({ at = now_us() }, { __index = NOBODY })
+  local call = mine and calls[mine.call] or setmetatable({ at = now_us(), id = unread_id() }, { __index = NOBODY })
   call.position = whole_number(headers:get("x-meshlog-position")) or 0
   local streaming = is_stream(call, headers)
   local done, reason = answered(call, headers, streaming)

@@ -87,6 +87,7 @@ def http2_options(streams_per_connection: int) -> Any:
         max_concurrent_streams={"value": streams_per_connection},
         initial_stream_window_size={"value": STREAM_WINDOW_BYTES},
         initial_connection_window_size={"value": CONNECTION_WINDOW_BYTES},
+        override_stream_error_on_invalid_http_message={"value": True},  # costs the stream, not its neighbours
     )
 
 
