@@ -29,6 +29,8 @@ def edge_listener(topology: Topology, edge: Edge, asked: str) -> Any:
     port = {"grpc": edge.grpc_port, "rest": edge.rest_port}[asked]
     opened = listener(asked, socket_address(edge.address, port), _manager(topology, edge, asked))
     opened.per_connection_buffer_limit_bytes.value = BUFFER_BYTES
+    # without reuse_port the kernel wakes whichever worker it likes, and one of them may get all of the connections
+    opened.connection_balance_config.exact_balance.SetInParent()
     return opened
 
 

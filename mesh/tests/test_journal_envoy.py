@@ -102,7 +102,8 @@ async def test_a_request_that_cannot_be_parsed_is_recorded_with_what_is_known(en
     status, _ = await get(envoy.rest, "/not a path")
     (record,) = records(envoy.spools)
     assert status == record["http_status"] == 400
-    assert (record["path"], record["call_id"], record["request_body"]) == ("", "", b"")
+    assert (record["path"], record["request_body"]) == ("", b"")
+    assert record["call_id"].startswith("unread-")  # Envoy gave it none
 
 
 async def test_the_record_is_on_disk_before_the_client_has_the_answer(envoy: JournaledEnvoy) -> None:
@@ -216,12 +217,15 @@ async def test_long_bodies_and_paths_are_cut_and_full_segments_closed(envoy: Jou
 
 
 async def test_both_workers_keep_segments_of_their_own_and_an_orderly_end_closes_them(envoy: JournaledEnvoy) -> None:
-    await asyncio.gather(*(get(envoy.rest, f"/array?{turn}") for turn in range(40)))
+    calls = 0
+    while calls < 2_000 and len(list(envoy.spool.glob("*.spool"))) < 2:  # the kernel wakes whichever worker it likes
+        await asyncio.gather(*(get(envoy.rest, f"/array?{turn}") for turn in range(40)))
+        calls += 40
     envoy.terminate()
     segments = list(envoy.spool.glob("*.spool"))
     assert len(segments) == 2
     assert all(segment.read_bytes().endswith(encode(END)) for segment in segments)
-    assert len(records(envoy.spool)) == 80
+    assert len(records(envoy.spool)) == 2 * calls
 
 
 async def test_a_call_is_answered_though_it_cannot_be_recorded_and_is_declared_when_there_is_room_again(
