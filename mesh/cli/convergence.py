@@ -6,10 +6,9 @@ import time
 import click
 import psutil
 
-from mesh.cli.status import supervisor_state
-from mesh.control.client import ControlClient
+from mesh.cli.status import asked, supervisor_state
 from mesh.control.replies import MeshStatus
-from mesh.errors import MeshError, SubstrateError
+from mesh.errors import SubstrateError
 from mesh.substrates.laptop.ending import how_ended
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.plan import Plan
@@ -45,7 +44,7 @@ async def watch_start(mesh: Places, plan: Plan, supervisor: psutil.Process, *, q
             raise MeshFailed(state.refusal)
         trouble = state.problem
         if state.plan == plan.id and wanted <= ready:
-            status = await _status(mesh)
+            status = await asked(mesh)
             if status and all(node.connected and node.acknowledged == status.position for node in status.nodes):
                 return now - begun
             trouble = trouble or _rejection(status)
@@ -69,14 +68,6 @@ def _wanted(plan: Plan) -> set[str]:
     declared = plan.declaration
     wanted = {"control-plane", declared.edge.id, "reflection", "journal", *declared.workloads}
     return wanted | {sidecar_id(workload) for workload in declared.workloads} | ({"sink"} if plan.sink else set())
-
-
-async def _status(mesh: Places) -> MeshStatus | None:
-    try:
-        async with ControlClient(mesh.control_address) as control:
-            return await control.status()
-    except MeshError:
-        return None
 
 
 def _rejection(status: MeshStatus | None) -> str:

@@ -63,7 +63,7 @@ async def _status(mesh: Places) -> dict[str, Any]:
         books = dict.fromkeys(("recorded", "lost", "in_flight"))
         down = {"healthy": False, "position": 0, "control_plane": "down", "problem": "", "nodes": [], "calls": books}
         return {"mesh": mesh.name, **down, "processes": []}
-    answer, in_flight = await asyncio.gather(_asked(mesh), _in_flight(mesh, processes))
+    answer, in_flight = await asyncio.gather(asked(mesh), _in_flight(mesh, processes))
     nodes = [msgspec.to_builtins(node) for node in answer.nodes] if answer else []
     position = answer.position if answer else supervisor_state(mesh).position
     healthy = answer is not None and all(process["state"] == "ready" for process in processes)
@@ -110,8 +110,8 @@ def _processes(mesh: Places) -> list[dict[str, Any]]:
     return processes
 
 
-async def _asked(mesh: Places) -> MeshStatus | None:
-    """None: the control plane does not answer."""
+async def asked(mesh: Places) -> MeshStatus | None:
+    """What the control plane says of nodes and calls. None: it does not answer."""
     with contextlib.suppress(MeshError):
         async with ControlClient(mesh.control_address, timeout_seconds=_SECONDS) as control:
             return await control.status()

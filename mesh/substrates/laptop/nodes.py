@@ -1,12 +1,11 @@
 """What every process needs before it starts, and Envoys while the control plane is away: files, identity, spool, a source of snapshots."""
 
 import asyncio
-import contextlib
 import time
 from pathlib import Path
 
 from mesh.identity import Authority
-from mesh.spiffe import CONTROL_PLANE, EDGE, spiffe_id
+from mesh.spiffe import CONTROL_PLANE, DIRECTORY, EDGE, spiffe_id
 from mesh.substrates.laptop.places import Places
 from mesh.substrates.laptop.processes import Spec
 from mesh.substrates.laptop.runner import Runner
@@ -39,8 +38,8 @@ class Nodes:
         names = {sidecar_id(workload.id): workload.service for workload in topology.workloads().values()}
         if topology.edge:
             names[topology.edge.id] = EDGE
-        directories = {self._places.node(node) / "identity": name for node, name in names.items()}
-        directories[self._places.run / "identity"] = CONTROL_PLANE
+        directories = {self._places.node(node) / DIRECTORY: name for node, name in names.items()}
+        directories[self._places.run / DIRECTORY] = CONTROL_PLANE
         for directory, name in directories.items():
             identity = spiffe_id(domain, name)
             if self._authority.renewal_due(directory, identity, now=time.time()):
@@ -79,7 +78,7 @@ class Nodes:
         server = AdsServer.from_store(
             SnapshotStore(self._places.snapshots),
             address=f"unix:{self._places.run / _FALLBACK_ADS}",
-            identity=self._places.run / "identity",
+            identity=self._places.run / DIRECTORY,
         )
         await server.start()
         self._point_ads(_FALLBACK_ADS)
@@ -92,8 +91,7 @@ class Nodes:
 def _link(link: Path, target: str) -> None:
     """Make `link` point to `target`, in one step for whoever follows it."""
     fresh = link.with_name(link.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
+    fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(link)
 
