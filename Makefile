@@ -19,10 +19,15 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(UV)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
+$(VENV)/.bench: requirements-bench.lock pyproject.toml | $(UV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(UV)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.bench
 
 up: $(VENV)/.run ## Set everything up, start the mesh, make a call on each path
 	@$(BIN)/meshlog up --detach --begun $(BEGUN)
@@ -48,7 +53,8 @@ generate: $(VENV)/.dev ## Write stubs, descriptor sets and Envoy's messages agai
 
 lock: $(UV) ## Resolve the dependencies again
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml --extra loadtests --extra reference -c requirements.lock -o requirements-bench.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml --extra loadtests --extra reference --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: down ## End the mesh and remove the environment
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
