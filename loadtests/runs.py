@@ -6,7 +6,6 @@
     report.html report.md raw.parquet    made from the two above, at the end or by `meshlog bench report DIR`
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def write(run: Run, directory: Path) -> None:
     """Raises: OSError."""
     fresh = directory / f"{FILE}.new"
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
-    os.replace(fresh, directory / FILE)
+    fresh.replace(directory / FILE)
 
 
 def read(directory: Path) -> Run:
