@@ -3,6 +3,7 @@
 BenchmarkError
 ├── GeneratorUnusable     the load generator did not start, or stopped answering
 ├── PathUnusable          what a cell would measure is not there, or does not answer rightly
+├── UnreadableResults     results that this program cannot read
 └── NotInstalled          a package or a program that this needs
 """
 
@@ -18,6 +19,10 @@ class GeneratorUnusable(BenchmarkError):
 
 
 class PathUnusable(BenchmarkError):
+    pass
+
+
+class UnreadableResults(BenchmarkError):
     pass
 
 

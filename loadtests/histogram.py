@@ -4,8 +4,6 @@ Rules: 1 µs to 10 minutes, three significant digits (an error of 0.1 % at most)
 Locust's own statistics round to whole milliseconds, and to two digits: too coarse to compare 0.8 ms with 1.1 ms.
 """
 
-from hdrh.histogram import HdrHistogram
-
 LOWEST_US = 1
 HIGHEST_US = 600_000_000
 SIGNIFICANT_DIGITS = 3
@@ -13,6 +11,8 @@ SIGNIFICANT_DIGITS = 3
 
 class Histogram:
     def __init__(self) -> None:
+        from hdrh.histogram import HdrHistogram  # of the extra `loadtests`: `meshlog bench --help` works without
+
         self._counts = HdrHistogram(LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS)
 
     def record_us(self, latency_us: int) -> None:

@@ -24,6 +24,7 @@ from locust.runners import WorkerRunner
 from loadtests.options import add_options
 from loadtests.recording import Recorder
 from loadtests.users import (
+    USERS,
     DirectGrpcUser,
     DirectRestUser,
     GrpcPathUser,
@@ -52,6 +53,8 @@ def three_digits(response_time_ms: float) -> float:
 
 
 def _initialised(environment: Any, **_: Any) -> None:
+    for path, host in environment.parsed_options.hosts.items():
+        USERS[path].host = host
     if isinstance(environment.runner, WorkerRunner):
         _obey(environment)
     elif not environment.parsed_options.class_picker and not environment.parsed_options.user_classes:

@@ -1,5 +1,6 @@
 """The options of our users, as Locust shows them: on its command line, in its web UI, in its configuration files."""
 
+import json
 from argparse import Namespace
 from typing import Any
 
@@ -27,6 +28,13 @@ def add_options(parser: Any) -> None:
     group.add_argument("--http", choices=list(HTTP_VERSIONS), default="1.1", help="between a JSON client and the edge")
     group.add_argument("--new-connections", action="store_true", help="a connection for every call")
     group.add_argument("--sampled-percent", type=float, default=1.0, help="of calls that are traced")
+    group.add_argument(
+        "--hosts",
+        type=json.loads,
+        default={},
+        include_in_web_ui=False,
+        help='where each path begins, as JSON: {"grpc": "http://localhost:8080"}',
+    )
     group.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS, help="for one call")
 
 

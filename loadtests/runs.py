@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from loadtests.cells import Cell
-from loadtests.measurements import UnreadableResults
+from loadtests.errors import UnreadableResults
 
 FILE = "run.json"
 
