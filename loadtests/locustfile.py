@@ -4,11 +4,10 @@
     locust -f loadtests/locustfile.py --class-picker                  all paths, to be chosen in the web UI
     locust -f loadtests/locustfile.py,loadtests/shapes.py RestPathUser    the original report's ramp, 25 to 3,200 users
 
-Where no class is named, GrpcPathUser walks alone: two paths at once would compete for the same cores, and neither figure
-would mean anything. Percentiles have three digits, down to the microsecond; Locust's own have whole milliseconds.
+Where no class is chosen, GrpcPathUser walks alone, by its weight: two paths at once would compete for the same cores, and
+neither figure would mean anything. Percentiles have three digits, down to the microsecond; Locust's own have whole milliseconds.
 """
 
-import logging
 import math
 import sys
 from pathlib import Path
@@ -53,21 +52,15 @@ def three_digits(response_time_ms: float) -> float:
 
 
 def _initialised(environment: Any, **_: Any) -> None:
-    for path, host in environment.parsed_options.hosts.items():
+    hosts = environment.parsed_options.hosts
+    for path, host in hosts.items():
         USERS[path].host = host
+    if hosts and environment.available_user_classes:  # the picker shows what there is
+        environment.available_user_classes = {
+            name: user for name, user in environment.available_user_classes.items() if user.path in hosts
+        }
     if isinstance(environment.runner, WorkerRunner):
         _obey(environment)
-    elif not environment.parsed_options.class_picker and not environment.parsed_options.user_classes:
-        logging.getLogger(__name__).info("no user class was named: GrpcPathUser walks alone")
-        environment.user_classes = [GrpcPathUser]
-
-
-def _begun(environment: Any, **_: Any) -> None:
-    paths = {user.path for user in environment.user_classes}
-    if len(paths) > 1 and not isinstance(environment.runner, WorkerRunner):
-        logging.getLogger(__name__).warning(
-            "%s share the machine in this run: their figures say nothing of one another", " and ".join(sorted(paths))
-        )
 
 
 def _obey(environment: Any) -> None:
@@ -88,5 +81,4 @@ def _obey(environment: Any) -> None:
 
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_initialised)
-events.test_start.add_listener(_begun)
 locust.stats.bucket_response_time = three_digits

@@ -12,30 +12,30 @@ HTTP_VERSIONS = ("1.1", "2")
 
 def add_options(parser: Any) -> None:
     """To an argument parser of Locust's."""
-    group = parser.add_argument_group("meshlog", "What a user does. Names of user classes choose the path.")
-    group.add_argument(
+    # not in a group of their own: Locust's web UI shows only what was added to its parser itself
+    parser.add_argument(
         "--journey", choices=list(JOURNEYS), default="report", help="what each user does again and again"
     )
-    group.add_argument("--count", type=int, default=10, help="numbers that B is asked for")
-    group.add_argument("--delay-ms", type=int, default=5, help="between two of them")
-    group.add_argument("--payload-bytes", type=int, default=10, help="of the echo (manifests/bench.toml)")
-    group.add_argument(
+    parser.add_argument("--count", type=int, default=10, help="numbers that B is asked for")
+    parser.add_argument("--delay-ms", type=int, default=5, help="between two of them")
+    parser.add_argument("--payload-bytes", type=int, default=10, help="of the echo (manifests/bench.toml)")
+    parser.add_argument(
         "--rate",
         type=float,
         default=0.0,
         help="calls a second of each user, at a constant rate (open loop); 0: each as soon as the last is answered",
     )
-    group.add_argument("--http", choices=list(HTTP_VERSIONS), default="1.1", help="between a JSON client and the edge")
-    group.add_argument("--new-connections", action="store_true", help="a connection for every call")
-    group.add_argument("--sampled-percent", type=float, default=1.0, help="of calls that are traced")
-    group.add_argument(
+    parser.add_argument("--http", choices=list(HTTP_VERSIONS), default="1.1", help="between a JSON client and the edge")
+    parser.add_argument("--new-connections", action="store_true", help="a connection for every call")
+    parser.add_argument("--sampled-percent", type=float, default=1.0, help="of calls that are traced")
+    parser.add_argument(
         "--hosts",
         type=json.loads,
         default={},
         include_in_web_ui=False,
         help='where each path begins, as JSON: {"grpc": "http://localhost:8080"}',
     )
-    group.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS, help="for one call")
+    parser.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS, help="for one call")
 
 
 def cell_of(path: str, options: Namespace) -> Cell:

@@ -99,6 +99,7 @@ class GrpcPathUser(PathUser):
 
     path = "grpc"
     host = "http://localhost:8080"
+    weight = 1_000_000  # where nobody chose a class, Locust spreads users over all: so all of them are these
 
 
 class RestPathUser(PathUser):
