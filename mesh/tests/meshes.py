@@ -134,7 +134,7 @@ def a_mesh(name: str = "test", **environment: str) -> Iterator[Mesh]:
 
 def _is_free(offset: int) -> bool:
     """Somebody else's tests may run beside ours."""
-    for port in (8080, 8081, 9901, 4317, 4318, 15100, 15200, 15300, 15400):
+    for port in (8080, 8081, 9901, 4317, 4318, 15100, 15200, 15300, 15400, 15500, 15600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port + offset)) == 0:
                 return False
