@@ -9,13 +9,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from edge.resources import edge_resources
-from edge.tests.given import CONTRACT, POSITION, Ports, a_mesh, static_bootstrap
+from edge.tests.given import CONTRACT, POSITION, ROOT, Ports, a_mesh, static_bootstrap
 from edge.tests.running import validated
 from mesh.errors import InvalidTopology
 from mesh.events import (
     ContractPublished,
     Edge,
     EdgeOpened,
+    MeshEvent,
     Route,
     RoutesPublished,
     ServiceDeclared,
@@ -130,6 +131,19 @@ def test_only_what_changes_nothing_is_tried_again() -> None:
                 method.options.ClearField("idempotency_level")
     careless = evolve(MESH, ContractPublished("pspd", described.SerializeToString()))
     assert not route(careless, "grpc", "pspd.ServiceA/SayHello").route.HasField("retry_policy")
+
+
+def test_a_native_call_has_the_time_of_its_methods_route_whatever_http_method_that_has() -> None:
+    echo: list[MeshEvent] = [
+        ContractPublished("echo", (ROOT / "services/stubs/echo.binpb").read_bytes()),
+        ServiceDeclared("echo", "grpc", "echo", ("meshlog.bench.v1.Echo",)),
+        RoutesPublished("echo", (Route("echo.echo", "POST", "/echo", timeout_seconds=7),)),
+        WorkloadJoined(Workload("echo-v1-1", "echo", "v1", "127.0.0.1:21518", "unix:app.sock")),
+    ]
+    for name in ("echo.echo", "meshlog.bench.v1.Echo/Echo"):
+        action = route(evolved(echo, MESH), "grpc", name).route
+        assert action.timeout.seconds == 7
+        assert not action.HasField("retry_policy")
 
 
 def test_a_call_to_a_service_without_workloads_is_answered_503_by_the_edge() -> None:
