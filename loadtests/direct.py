@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.errors import PathUnusable
+from loadtests.journeys import SERVICES
 from loadtests.resources import Watched, watched
 
 MODULES = {
     "a": "services.a",
     "b": "services.b",
+    "echo": "services.echo",
     "a-rest": "services.a_rest",
     "b-rest": "services.b_rest",
+    "echo-rest": "services.echo_rest",
 }
-PORTS = {"a": 50_051, "b": 50_052, "a-rest": 50_061, "b-rest": 50_062}  # of services that run alone, by the contract
+PORTS = {
+    "a": 50_051,
+    "b": 50_052,
+    "echo": 50_053,
+    "a-rest": 50_061,
+    "b-rest": 50_062,
+    "echo-rest": 50_063,
+}  # of services that run alone, by the contract
 START_SECONDS = 15.0
 END_SECONDS = 15.0
 
@@ -31,7 +41,7 @@ class Direct:
     def host(self, path: str) -> str:
         """As users of `path` ("direct-grpc", "direct-rest") take it."""
         suffix = "-rest" if path == "direct-rest" else ""
-        return ",".join(f"http://127.0.0.1:{self.ports[service + suffix]}" for service in ("a", "b"))
+        return ",".join(f"http://127.0.0.1:{self.ports[service + suffix]}" for service in SERVICES.values())
 
     def watched(self) -> list[Watched]:
         """Raises: Vanished."""

@@ -24,7 +24,7 @@ AFTER_FAILURE_SECONDS = 0.1  # a server that is away must not be asked a hundred
 
 
 class PathUser(User):  # type: ignore[misc] # Locust's classes are untyped here
-    """Walks one path. `host` is where that path begins; of the direct ones, where A is and where B is, with a comma."""
+    """Walks one path. `host` is where that path begins; of the direct ones, where each service is, with commas."""
 
     abstract = True
     path: ClassVar[str] = ""
@@ -126,14 +126,14 @@ class DirectGrpcUser(NativeGrpcUser):
     """gRPC straight to the services, without any Envoy."""
 
     path = "direct-grpc"
-    host = "http://localhost:50051,http://localhost:50052"
+    host = "http://localhost:50051,http://localhost:50052,http://localhost:50053"
 
 
 class DirectRestUser(PathUser):
     """JSON straight to the Sanic twins, without any Envoy."""
 
     path = "direct-rest"
-    host = "http://localhost:50061,http://localhost:50062"
+    host = "http://localhost:50061,http://localhost:50062,http://localhost:50063"
 
     def connected(self, cell: Any, options: Any) -> Client:
         return _EachItsOwn(
@@ -195,13 +195,13 @@ def address(host: str | None) -> tuple[str, int]:
 
 
 def places(host: str | None) -> dict[str, tuple[tuple[str, int], str]]:
-    """Service -> its address, as a pair and as text: of one URL for all, or of one for A, one for B (and one for the echo).
+    """Service -> its address, as a pair and as text: of one URL for all, or of one for each.
 
     Raises: ValueError.
     """
     given = [address(url.strip()) for url in (host or "").split(",")]
-    services = ("a", "b", "echo")
+    everywhere = given if len(given) > 1 else given * len(SERVICES)
     return {
         service: (where, f"{where[0]}:{where[1]}")
-        for service, where in zip(services, given if len(given) > 1 else given * len(services), strict=False)
+        for service, where in zip(SERVICES.values(), everywhere, strict=False)
     }

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from loadtests.clients import CallFailed
 from loadtests.journeys import ECHO, HELLO, NUMBERS, SERVICES, Call
-from services.stubs import pspd_pb2
+from services.stubs import echo_pb2, pspd_pb2
 
 grpc.experimental.gevent.init_gevent()
 
@@ -23,6 +23,13 @@ OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
 )
+
+# route -> request, reply, method, and whether the answer is a stream
+METHODS: dict[str, tuple[Any, Any, str, bool]] = {
+    HELLO: (pspd_pb2.HelloRequest, pspd_pb2.HelloReply, "/pspd.ServiceA/SayHello", False),
+    NUMBERS: (pspd_pb2.StreamRequest, pspd_pb2.NumberReply, "/pspd.ServiceB/StreamNumbers", True),
+    ECHO: (echo_pb2.EchoRequest, echo_pb2.EchoReply, "/meshlog.bench.v1.Echo/Echo", False),
+}
 
 
 class NativeClient:
@@ -67,14 +74,6 @@ class NativeClient:
         channel = self._channels.get(host)
         if channel is None:
             channel = self._channels[host] = grpc.insecure_channel(host, options=OPTIONS)
-        if route == HELLO:
-            request, reply = pspd_pb2.HelloRequest, pspd_pb2.HelloReply
-            return request, channel.unary_unary("/pspd.ServiceA/SayHello", request.SerializeToString, reply.FromString)
-        if route == NUMBERS:
-            asked, number = pspd_pb2.StreamRequest, pspd_pb2.NumberReply
-            return asked, channel.unary_stream(
-                "/pspd.ServiceB/StreamNumbers", asked.SerializeToString, number.FromString
-            )
-        raise (
-            CallFailed(f"nothing native answers {route}") if route != ECHO else CallFailed("the echo is not built yet")
-        )
+        request, reply, name, is_stream = METHODS[route]
+        made = channel.unary_stream if is_stream else channel.unary_unary
+        return request, made(name, request.SerializeToString, reply.FromString)
