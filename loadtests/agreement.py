@@ -8,6 +8,7 @@ Rules:
 - A pair in which more than 1 % of either's calls failed is left out, and said so: it measured something else.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -53,6 +54,7 @@ class Agreement:
     ours: str
     means: dict[str, Interval]
     cpu_us_per_call: Interval
+    errors: dict[str, int]
     tools: tuple[Compared, ...]
     absent: dict[str, str] = field(default_factory=dict)  # tool -> why it has no result
 
@@ -68,6 +70,7 @@ def agreement(
         ours,
         _means(own),
         interval([result.cpu_us_per_call for result in own]),
+        _errors(own),
         tuple(
             _compared(cell, [(each[ours], each[tool]) for each in rounds if ours in each and tool in each], cores)
             for tool in others
@@ -93,10 +96,6 @@ def _compared(cell: Cell, all_pairs: Sequence[Pair], cores: int) -> Compared:
         for metric in METRICS
     }
     findings = {metric: finding(ratio) for metric, ratio in ratios.items()}
-    errors: dict[str, int] = {}
-    for _, their in all_pairs:
-        for cause, calls in their.errors.items():
-            errors[cause] = errors.get(cause, 0) + calls
     return Compared(
         all_pairs[0][1].tool,
         all_pairs[0][1].version,
@@ -106,7 +105,7 @@ def _compared(cell: Cell, all_pairs: Sequence[Pair], cores: int) -> Compared:
         interval([their.cpu_us_per_call for their in theirs]),
         len(pairs),
         len(all_pairs) - len(pairs),
-        errors,
+        _errors([their for _, their in all_pairs]),
         reasons(
             cell,
             pairs,
@@ -118,6 +117,10 @@ def _compared(cell: Cell, all_pairs: Sequence[Pair], cores: int) -> Compared:
 
 def _means(results: Sequence[ToolResult]) -> dict[str, Interval]:
     return {metric: interval([getattr(result, metric) for result in results]) for metric in METRICS}
+
+
+def _errors(results: Sequence[ToolResult]) -> dict[str, int]:
+    return dict(sum((Counter(result.errors) for result in results), Counter[str]()))
 
 
 def _failed(result: ToolResult) -> float:

@@ -21,9 +21,13 @@ LEGEND = (
 
 
 def sentence(agreement: Agreement, compared: Compared) -> str:
-    """One tool's verdict: "k6 agrees in calls/s and mean, differs in p99 (1.12 times ours)"."""
+    """One tool's verdict: "k6 agrees in calls/s and mean; differs in p99 (1.12 times locust)"."""
     parts = []
-    for finding, says in (("agrees", "agrees in"), ("differs", "differs in"), ("cannot tell", "cannot be told in")):
+    for finding, says in (
+        ("agrees", "agrees in"),
+        ("differs", "differs in"),
+        ("cannot tell", "the rounds cannot tell about"),
+    ):
         named = [
             METRICS[metric]
             + (f" ({compared.ratios[metric].mean:.2f} times {agreement.ours})" if finding == "differs" else "")
@@ -32,7 +36,7 @@ def sentence(agreement: Agreement, compared: Compared) -> str:
         ]
         if named:
             parts.append(f"{says} {_joined(named)}")
-    return f"{compared.tool} {', '.join(parts)}"
+    return f"{compared.tool} {'; '.join(parts)}"
 
 
 def _of_cell(agreement: Agreement) -> str:
@@ -54,10 +58,11 @@ def _of_cell(agreement: Agreement) -> str:
         f"- {sentence(agreement, each)}" + "".join(f"; {reason}" for reason in each.reasons) + "."
         for each in agreement.tools
     ]
+    failed = {agreement.ours: agreement.errors, **{each.tool: each.errors for each in agreement.tools}}
     said += [
-        f"- {each.tool}: failed calls: {', '.join(f'{calls:,} {cause}' for cause, calls in each.errors.items())}."
-        for each in agreement.tools
-        if each.errors
+        f"- {tool}: failed calls: {', '.join(f'{calls:,} {cause}' for cause, calls in errors.items())}."
+        for tool, errors in failed.items()
+        if errors
     ]
     said += [f"- {reason}." for reason in agreement.absent.values()]
     return "\n".join([*lines, "", *said])

@@ -7,6 +7,7 @@ fails is tried again in the next round.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,10 +48,7 @@ def check(plan: Plan, ours: Ours, *, cores: int, say: Callable[[str], None] = la
 def as_result(measurement: Measurement, version: str, cores: int) -> ToolResult:
     """A measurement of ours in the form that the other tools' results have."""
     histogram = merged(measurement.routes.values())
-    errors: dict[str, int] = {}
-    for route in measurement.routes.values():
-        for cause, calls in route.errors.items():
-            errors[cause] = errors.get(cause, 0) + calls
+    errors = sum((Counter(route.errors) for route in measurement.routes.values()), Counter[str]())
     used = sum(process.cpu_seconds for process in measurement.processes)
     return ToolResult(
         OURS,
@@ -63,7 +61,7 @@ def as_result(measurement: Measurement, version: str, cores: int) -> ToolResult:
         p95_us=histogram.percentile_us(95),
         p99_us=histogram.percentile_us(99),
         max_us=histogram.max_us,
-        errors=errors,
+        errors=dict(errors),
         cpu_seconds=sum(process.cpu_seconds for process in measurement.processes if process.kind == "generator"),
         machine_busy=min(1.0, (used / measurement.seconds + measurement.foreign_cores) / cores),
     )

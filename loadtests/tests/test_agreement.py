@@ -134,9 +134,11 @@ def test_calls_under_way_at_the_end_are_a_reason_only_where_they_are_many(second
 
 def test_rounds_in_which_calls_failed_are_left_out_and_counted() -> None:
     rounds = [*rounds_of({}, {}), {"locust": a_result("locust"), "k6": a_result("k6", failed=5_000, mean_us=99_000)}]
-    (k6,) = agreement(CELL, rounds, ours="locust", cores=CORES).tools
+    found = agreement(CELL, rounds, ours="locust", cores=CORES)
+    (k6,) = found.tools
     assert (k6.rounds, k6.left_out) == (5, 1)
     assert k6.errors == {"HTTP 503": 5_000}
+    assert "- k6: failed calls: 5,000 HTTP 503." in markdown([found])
     assert set(k6.findings.values()) == {"agrees"}
 
 

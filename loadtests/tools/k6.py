@@ -71,7 +71,7 @@ def _command(path: str, load: Load, seconds: float, summary: Path) -> list[str]:
     said = {
         "HOST": load.host,
         "USERS": cell.users,
-        "DURATION": f"{seconds:g}s",
+        "DURATION": f"{max(seconds, 1.0):g}s",  # k6 refuses less
         "JOURNEY": cell.journey,
         "COUNT": cell.count,
         "DELAY_MS": cell.delay_ms,
