@@ -23,6 +23,7 @@ from loadtests.facts import git_revision, machine, versions
 from loadtests.load import generating
 from loadtests.meshes import VARIANT_PORTS, VARIANTS, Mesh, mesh_up, variant_up
 from loadtests.plan import Plan
+from loadtests.resources import Roster
 from loadtests.runs import Run
 
 NEEDED = ("locust", "hdrh", "h2", "matplotlib", "pyarrow", "scipy")  # of the extra `loadtests`
@@ -175,13 +176,15 @@ def _targets(
     if names_direct([cell.path for cell in run.cells]):
         direct = stack.enter_context(direct_services(directory))
 
+    rosters = {id(one): Roster(one.watched) for one in (mesh, *variants.values())}
+
     def target(cell: Cell) -> Target:
         if direct is not None and cell.path.startswith("direct-"):
             return _direct_target(cell, direct)
         asked = variants.get(cell.variant, mesh)
         port = asked.rest_port if cell.path == "rest" else asked.grpc_port
         share = 0.0 if cell.variant == "tracing-off" else SAMPLED_PERCENT
-        return Target(f"http://127.0.0.1:{port}", asked.watched, asked.sink, share)
+        return Target(f"http://127.0.0.1:{port}", rosters[id(asked)], asked.sink, share)
 
     return target
 

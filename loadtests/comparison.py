@@ -87,41 +87,10 @@ class Comparison:
         begun = time.monotonic()
         self._keep_pending()
         time.sleep(max(0.0, self.plan.warmup(cell) - (time.monotonic() - begun)))
-        measurement, traced = self._window(repetition, cell, target)
+        measurement, traced = window(self.load, target, cell, self.plan.window(cell))
+        measurement = replace(measurement, repetition=repetition, warmup_seconds=self.plan.warmup(cell))
         self._pending = measurement, target, traced
         self.load.stop()
-
-    def _window(self, repetition: int, cell: Cell, target: Target) -> tuple[Measurement, list[TracedCall]]:
-        begun_at_us = time.time_ns() // 1_000
-        seen: list[dict[str, Any]] = []
-        uses: tuple[ProcessUse, ...] = ()
-        others, voided = 0.0, ""
-        try:
-            generator = [watched(f"generator-{n}", "generator", pid) for n, pid in enumerate(self.load.pids)]
-            window = Window([*target.watched(), *generator])
-            self.load.begin()
-            time.sleep(self.plan.window(cell))
-            seen = self.load.end()
-            uses, others = window.closed()
-        except Vanished as error:
-            voided = str(error)
-            seen = seen or self.load.end()
-        seconds = sum(one["seconds"] for one in seen) / max(1, len(seen))
-        busy = max((one["cpu_seconds"] / one["seconds"] for one in seen), default=0.0)
-        measurement = Measurement(
-            cell=cell,
-            repetition=repetition,
-            begun_at_us=begun_at_us,
-            seconds=seconds,
-            warmup_seconds=self.plan.warmup(cell),
-            routes=routes_of(seen),
-            processes=uses,
-            generator_busy=busy,
-            foreign_cores=others / seconds if seconds else 0.0,
-            voided=voided or _spoiled(busy),
-        )
-        traced = [TracedCall(*call) for one in seen for call in one["traced"]]
-        return measurement, traced
 
     def _keep_pending(self) -> None:
         if self._pending is None:
@@ -131,6 +100,42 @@ class Comparison:
         if traced and target.sink:
             measurement = replace(measurement, hops=self.split(target.sink, traced))
         measurements.append(measurement, self.directory)
+
+
+def window(load: Load, target: Target, cell: Cell, seconds: float) -> tuple[Measurement, list[TracedCall]]:
+    """Open a window of `seconds` over the users of `cell`, who run; what was seen in it, and the calls to be looked up.
+
+    Raises: GeneratorUnusable, PathUnusable.
+    """
+    begun_at_us = time.time_ns() // 1_000
+    seen: list[dict[str, Any]] = []
+    uses: tuple[ProcessUse, ...] = ()
+    others, voided = 0.0, ""
+    try:
+        generator = [watched(f"generator-{number}", "generator", pid) for number, pid in enumerate(load.pids)]
+        used = Window([*target.watched(), *generator])
+        load.begin()
+        time.sleep(seconds)
+        seen = load.end()
+        uses, others = used.closed()
+    except Vanished as error:
+        voided = str(error)
+        seen = seen or load.end()
+    passed = sum(one["seconds"] for one in seen) / max(1, len(seen))
+    busy = max((one["cpu_seconds"] / one["seconds"] for one in seen), default=0.0)
+    measurement = Measurement(
+        cell=cell,
+        repetition=1,
+        begun_at_us=begun_at_us,
+        seconds=passed,
+        warmup_seconds=0.0,
+        routes=routes_of(seen),
+        processes=uses,
+        generator_busy=busy,
+        foreign_cores=others / passed if passed else 0.0,
+        voided=voided or _spoiled(busy),
+    )
+    return measurement, [TracedCall(*call) for one in seen for call in one["traced"]]
 
 
 def routes_of(seen: list[dict[str, Any]]) -> dict[str, RouteResult]:

@@ -5,6 +5,7 @@ are coarse; memory is PSS (shared pages are divided by who shares them), which m
 was another one under its old name, spoils the window.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -29,6 +30,20 @@ def watched(name: str, kind: str, pid: int) -> Watched:
         return Watched(name, kind, psutil.Process(pid))
     except psutil.NoSuchProcess:
         raise Vanished(f"{name} (pid {pid}) has ended") from None
+
+
+class Roster:
+    """Processes to watch, looked up again only when one of them is gone: looking takes time that the measured need."""
+
+    def __init__(self, look: Callable[[], list[Watched]]) -> None:
+        self._look = look
+        self._known: list[Watched] = []
+
+    def __call__(self) -> list[Watched]:
+        """Raises: what `look` raises."""
+        if not self._known or not all(one.process.is_running() for one in self._known):
+            self._known = self._look()
+        return self._known
 
 
 class Window:

@@ -95,7 +95,7 @@ def test_a_mesh_that_is_down_is_started_for_the_run_and_ended_after_it(tmp_path:
         (("--resume",), "no unfinished run"),
         (("--resume", "2026-01-01T00-00-00-quick"), "no unfinished run 2026-01-01T00-00-00-quick"),
         (("--repetitions", "0"), "--repetitions"),
-        (("compare", "/nonexistent", "/tmp"), "/nonexistent"),
+        (("compare", "/nonexistent", "/neither"), "/nonexistent"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_a_sentence(

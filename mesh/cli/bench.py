@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -84,6 +85,27 @@ def compare(old: Path, new: Path) -> None:
 
     bench.require_packages()
     click.echo(compare_runs(old, new))
+
+
+@command.command("check")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="Of every tool and cell.")
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 600), help="Of one run.")
+@click.option("--seed", default=1, show_default=True, help="Of the order.")
+@click.option("--port-offset", default=0, help="Of the mesh, if it must be started.")
+@mesh_options
+def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, port_offset: int) -> None:
+    """Hold our figures against those of k6, ghz and wrk, where they are on PATH: the same cells, in turn."""
+    from loadtests.agreement_text import markdown
+    from loadtests.checking import checked
+
+    bench.require_packages()
+    with _interruptible():
+        say = Console(stderr=True, highlight=False).print
+        found = checked(mesh.name, port_offset=port_offset, rounds=rounds, seconds=seconds, seed=seed, say=say)
+    if as_json:
+        say_json([msgspec.to_builtins(agreement) for agreement in found])
+    else:
+        click.echo(markdown(found))
 
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
