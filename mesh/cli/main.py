@@ -18,6 +18,7 @@ _COMMANDS = {
     "trace": ("mesh.cli.trace", "The waterfall of one call."),
     "shift": ("mesh.cli.shift", "Spread the calls of a service over its versions."),
     "bench": ("mesh.cli.bench", "gRPC against REST, measured so that it can be believed."),
+    "fault": ("mesh.cli.fault", "Delay the calls to one workload, on purpose."),
     "doctor": ("mesh.cli.doctor", "Can this machine run a mesh?"),
 }
 
