@@ -14,17 +14,14 @@ from typing import Literal, Protocol
 
 from loadtests import measurements, runs
 from loadtests import plan as plans
-from loadtests.cells import Cell
-from loadtests.comparison import SAMPLED_PERCENT, Comparison, Split, Step, Target
-from loadtests.direct import Direct, direct_services
-from loadtests.direct import names as names_direct
+from loadtests.comparison import SAMPLED_PERCENT, Comparison, Split, Step
 from loadtests.errors import BenchmarkError, NotInstalled, PathUnusable
 from loadtests.facts import git_revision, machine, versions
 from loadtests.load import generating
-from loadtests.meshes import VARIANT_PORTS, VARIANTS, Mesh, mesh_up, variant_up
+from loadtests.meshes import mesh_up
 from loadtests.plan import Plan
-from loadtests.resources import Roster
 from loadtests.runs import Run
+from loadtests.targets import brought_up
 
 NEEDED = ("locust", "hdrh", "h2", "matplotlib", "pyarrow", "scipy")  # of the extra `loadtests`
 Outcome = Literal["finished", "interrupted", "failed"]
@@ -140,7 +137,7 @@ def execute(
         announce.begun(run)
         outcome: Outcome = "failed"
         try:
-            targets = _targets(run, mesh, wanted, directory, stack)
+            find = stack.enter_context(brought_up(run.cells, mesh, directory, port_offset=wanted.port_offset))
             load = stack.enter_context(
                 generating(
                     directory,
@@ -150,44 +147,10 @@ def execute(
                     port=wanted.master_port,
                 )
             )
-            Comparison(plan_of(run), run.seed, directory, load, targets, split, tell).measure()
+            Comparison(plan_of(run), run.seed, directory, load, find, split, tell).measure()
             outcome = "finished"
         except KeyboardInterrupt:
             outcome = "interrupted"
             raise
         finally:
             announce.ended(run, outcome, directory)
-
-
-def _targets(
-    run: Run, mesh: Mesh, wanted: Wanted, directory: Path, stack: contextlib.ExitStack
-) -> Callable[[Cell], Target]:
-    """Bring up what the cells need besides the mesh. Raises: PathUnusable."""
-    if "echo" not in mesh.services and any(cell.journey == "echo" for cell in run.cells):
-        raise PathUnusable(
-            f"{mesh.name} has no echo: end it, so that the benchmark starts its own, or start it with "
-            "`meshlog up -f manifests/bench.toml`"
-        )
-    variants = {}
-    for number, variant in enumerate(sorted({cell.variant for cell in run.cells} & VARIANTS.keys()), start=1):
-        offset = wanted.port_offset + number * VARIANT_PORTS
-        variants[variant] = stack.enter_context(variant_up(wanted.mesh, variant, port_offset=offset))
-    direct = None
-    if names_direct([cell.path for cell in run.cells]):
-        direct = stack.enter_context(direct_services(directory))
-
-    rosters = {id(one): Roster(one.watched) for one in (mesh, *variants.values())}
-
-    def target(cell: Cell) -> Target:
-        if direct is not None and cell.path.startswith("direct-"):
-            return _direct_target(cell, direct)
-        asked = variants.get(cell.variant, mesh)
-        port = asked.rest_port if cell.path == "rest" else asked.grpc_port
-        share = 0.0 if cell.variant == "tracing-off" else SAMPLED_PERCENT
-        return Target(f"http://127.0.0.1:{port}", rosters[id(asked)], asked.sink, share)
-
-    return target
-
-
-def _direct_target(cell: Cell, direct: Direct) -> Target:
-    return Target(direct.host(cell.path), direct.watched)

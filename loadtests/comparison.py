@@ -38,6 +38,7 @@ class Target:
     watched: Callable[[], list[Watched]]  # raises Vanished
     sink: str = ""  # where its traces are asked for; empty: it makes none
     sampled_percent: float = SAMPLED_PERCENT
+    settle: Callable[[], None] = lambda: None  # returns when what users left behind is done; raises PathUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Comparison:
         measurement = replace(measurement, repetition=repetition, warmup_seconds=self.plan.warmup(cell))
         self._pending = measurement, target, traced
         self.load.stop()
+        target.settle()
 
     def _keep_pending(self) -> None:
         if self._pending is None:

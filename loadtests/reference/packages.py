@@ -12,13 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from loadtests.errors import PathUnusable
+
 NPM_SECONDS: Final = 180
 
 _HERE: Final = Path(__file__).parent
 _FILES: Final = ("package.json", "package-lock.json", "gateway.js", "gateway_grpc.js", "gateway_rest.js")
 
 
-class ReferenceUnavailable(Exception):
+class ReferenceUnavailable(PathUnusable):
     """The reference cannot be had here or now; the sentence says why, and what to do."""
 
 

@@ -185,7 +185,7 @@ class _Log:
             BenchmarkBegun(
                 run_id=run.id,
                 kind=run.kind,
-                begun_at_us=time.time_ns() // 1_000,
+                began_at_us=time.time_ns() // 1_000,
                 seed=run.seed,
                 git_revision=run.git_revision,
                 meshlog_version=run.versions.get("meshlog", ""),
