@@ -89,12 +89,13 @@ def figures(measurement: Measurement) -> Figures:
     except ValueError as error:
         where = f"{measurement.cell}, repetition {measurement.repetition}"
         raise UnreadableResults(f"{where} has latencies that cannot be read: {error}") from None
+    p50_us, p90_us, p99_us = latencies.percentiles_us([50, 90, 99])
     return {
         THROUGHPUT.name: _known(lambda: measurement.throughput),
         MEAN.name: _known(lambda: measurement.mean_us),
-        P50.name: latencies.percentile_us(50),
-        P90.name: latencies.percentile_us(90),
-        P99.name: latencies.percentile_us(99),
+        P50.name: p50_us,
+        P90.name: p90_us,
+        P99.name: p99_us,
     }
 
 
@@ -119,7 +120,7 @@ def _summary(cell: Cell, measured: Sequence[Measurement]) -> Summary:
 
 def _by_kind(measured: Iterable[Measurement], value: Callable[[Measurement, str], float]) -> dict[str, Interval]:
     used = [m for m in measured if m.processes]
-    kinds = sorted({process.kind for m in used for process in m.processes})
+    kinds = sorted({process.kind for m in used for process in m.processes if process.kind})
     return {kind: interval([value(m, kind) for m in used]) for kind in kinds}
 
 

@@ -37,7 +37,8 @@ MARKERS: Final = {
     "reference-rest": "X",
 }
 WIDTH_IN: Final = 4.9  # of a picture that shares a row; at its natural size its text is 9 pt
-WIDE_IN: Final = 10.0
+LABEL_MAX: Final = 44  # characters; longer ones would leave no room for what they label
+WIDE_IN: Final = 7.4
 
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",  # text stays text
@@ -110,7 +111,7 @@ def logarithmic(axes: Axes, formatted: Callable[[Any], None]) -> None:
 
 
 def marks(axis: Any, places: list[float], labels: list[str]) -> None:
-    axis.set_ticks(places, labels)
+    axis.set_ticks(places, [words.shown(label, LABEL_MAX) for label in labels])
     axis.set_minor_locator(NullLocator())
 
 
@@ -123,7 +124,10 @@ def legend(axes: Axes) -> None:
         order = [
             place for first in range(columns) for place in range(first, len(labels), columns)
         ]  # it fills by column
-        handles, labels = [handles[place] for place in order], [labels[place] for place in order]
+        handles, labels = (
+            [handles[place] for place in order],
+            [words.shown(labels[place], LABEL_MAX) for place in order],
+        )
         look: dict[str, Any] = {"loc": "outside upper left", "handlelength": 2.4, "columnspacing": 1.4, "borderpad": 0}
         axes.figure.legend(handles, labels, ncols=columns, **look)
 
@@ -148,4 +152,4 @@ def _inline(svg: str, name: str) -> str:
         svg = svg.replace(stand_in, f"var(--{variable})")
     # matplotlib counts the groups of every picture from 1 (figure_1, axes_1)
     unique = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
-    return re.sub(r'\bid="([a-zA-Z]+\d*_\d+)"', rf'id="{unique}_\1"', svg)
+    return re.sub(r'\bid="([\w.]+_\d+)"', rf'id="{unique}_\1"', svg)

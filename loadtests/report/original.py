@@ -85,7 +85,10 @@ def oddities() -> tuple[tuple[str, str], ...]:
             f"stream for about {STREAM_SECONDS * 1_000:.0f} ms can do {WORKERS} / {STREAM_SECONDS:g} s = "
             f"{WORKERS / STREAM_SECONDS:.0f} streams/s: the server waits in pauses, whatever the protocol.",
         ),
-        ("Both ran at once.", "The scripts of both paths ran in parallel, on one machine: each disturbed the other."),
+        (
+            "Both ran at once.",
+            "By its own account the scripts of both paths ran in parallel, on one machine: each disturbed the other.",
+        ),
         (
             "Nothing says how sure it is.",
             "There is one run a load and no repetition, and the generator ran on the machine that it measured.",

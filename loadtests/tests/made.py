@@ -82,15 +82,19 @@ def without_answers(measurement: Measurement) -> Measurement:
 def run_of(measured: Iterable[Measurement], **fields: object) -> Run:
     cells = tuple(dict.fromkeys(m.cell for m in measured))
     run = Run(
-        "2026-11-26T17-05-02-quick", "quick", 1_790_000_000_000_000, "default", 7, 10, cells, git_revision="0123abc"
-    )
-    return replace(
-        run,
+        "2026-11-26T17-05-02-quick",
+        "quick",
+        1_790_000_000_000_000,
+        "default",
+        7,
+        10,
+        cells,
+        git_revision="0123abc",
         machine={"processor": "Example CPU", "cores": "2", "memory": "8 GB", "kernel": "6.1"},
         versions={"meshlog": "0.1.0", "envoy": "1.40", "python": "3.11", "grpcio": "1.85", "sanic": "25.3"},
         settings={"sampling": "1 %", "generator processes": "2", "window": "10 s", "warm-up": "3 s"},
-        **fields,  # type: ignore[arg-type]
     )
+    return replace(run, **fields)  # type: ignore[arg-type]
 
 
 def kept(directory: Path, measured: list[Measurement], **fields: object) -> Path:
