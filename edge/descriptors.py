@@ -6,6 +6,7 @@ always is), but not two different files under one name: Envoy and reflection wou
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions
@@ -56,9 +57,10 @@ def methods(described: FileDescriptorSet, services: Sequence[str]) -> list[Metho
 
 
 def _method(service: str, method: MethodDescriptorProto) -> Method:
+    rule: Any = method.options.Extensions[annotations_pb2.http]  # type: ignore[index, unused-ignore]
     return Method(
         service,
         method.name,
-        http_path=method.options.Extensions[annotations_pb2.http].get,  # type: ignore[index, unused-ignore]
+        http_path=rule.get or rule.post or rule.put or rule.patch or rule.delete,
         changes_nothing=method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
     )

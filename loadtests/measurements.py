@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from loadtests.cells import Cell
+from loadtests.errors import UnreadableResults
 from loadtests.histogram import Histogram
 
 FILE = "measurements.jsonl"
@@ -141,10 +142,6 @@ def read(directory: Path) -> list[Measurement]:
         except (ValueError, TypeError) as error:
             raise UnreadableResults(f"{path}, line {number} is no measurement: {error}") from None
     return found
-
-
-class UnreadableResults(Exception):
-    """Results that this program cannot read; the sentence says which, and why."""
 
 
 def as_plain(measurement: Measurement) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from loadtests.cells import Cell
-from loadtests.measurements import UnreadableResults
+from loadtests.errors import UnreadableResults
 
 FILE = "run.json"
 
@@ -26,6 +26,8 @@ class Run:
     seed: int  # of the order in which the cells were measured
     repetitions: int
     cells: tuple[Cell, ...]
+    window_seconds: float = 0.0  # of the plan (loadtests/plan.py)
+    warmup_seconds: float = 0.0
     git_revision: str = ""  # "" where meshlog was not run from a checkout; "-dirty" at its end: with changes
     machine: dict[str, str] = field(default_factory=dict)  # "processor", "cores", "memory", "kernel", …
     versions: dict[str, str] = field(

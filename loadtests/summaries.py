@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtests.cells import JOURNEYS, PATHS, Cell
+from loadtests.errors import UnreadableResults
 from loadtests.intervals import Interval, interval
-from loadtests.measurements import Hops, Measurement, UnreadableResults, merged
+from loadtests.measurements import Hops, Measurement, merged
 
 CAUSES_MAX: Final = 12  # of errors, told by name in a cell; the others as one number
 MB: Final = 1_000_000

@@ -9,7 +9,7 @@ from services.query import parameters, text
 from services.rules import greeting
 
 
-async def hello(query: str) -> dict[str, str]:
+async def hello(query: str, _: bytes) -> dict[str, str]:
     given = parameters(query, ("name",))
     return {"message": greeting(text("name", given), by="A-REST")}
 

@@ -13,7 +13,7 @@ from services.query import int32, parameters
 from services.rules import numbers
 
 
-async def numbers_after_their_pauses(query: str) -> dict[str, list[int]]:
+async def numbers_after_their_pauses(query: str, _: bytes) -> dict[str, list[int]]:
     given = parameters(query, ("count", "delay_ms"))
     asked = numbers(int32("count", given), int32("delay_ms", given))
     return {"values": [value async for value in paced(asked)]}  # a client that leaves cancels this at the next pause

@@ -30,7 +30,7 @@ def parameters(query: str, allowed: Sequence[str]) -> dict[str, list[str]]:
     pieces = [(_unescaped(name), value) for name, equals, value in split if name and equals]
     for spelling, _ in pieces:
         if spelling not in known:
-            sentence = f"there is no parameter {shown(spelling)} here; there are: {', '.join(allowed)}"
+            sentence = f"there is no parameter {shown(spelling)} here; there are: {', '.join(allowed) or 'none'}"
             raise InvalidArgument(spelling[:64], "UNKNOWN_PARAMETER", sentence)
     given: dict[str, list[str]] = {}
     for spelling, value in pieces:

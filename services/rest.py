@@ -2,7 +2,7 @@
 
 Rules:
 - Every error is JSON, google.rpc.Status as the edge's transcoder prints it; Sanic's own pages never reach a caller.
-- GET only; a body is read and ignored, one over a mebibyte is 413.
+- One method; the body of a GET is read and ignored. A body over `body_bytes_max` (one mebibyte by default) is 413.
 - No more than `calls_max` calls at once; /healthz answers even then, and says 503 while draining.
 """
 
@@ -26,9 +26,9 @@ from services.address import BACKLOG, Address, listening, released
 from services.process import Options, Places
 from services.status import INTERNAL, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, Status, as_json, status_of
 
+BODY_BYTES_MAX: Final = 1_048_576
 HEADERS_BYTES_MAX: Final = 98_304  # the edge takes 60 KiB and adds its own
 SETTINGS: Final = {
-    "REQUEST_MAX_SIZE": 1_048_576,
     "REQUEST_MAX_HEADER_SIZE": HEADERS_BYTES_MAX,
     "REQUEST_BUFFER_SIZE": HEADERS_BYTES_MAX + 32_768,  # Sanic allows no head larger than the buffer
     "REQUEST_TIMEOUT": 30,  # seconds in which a request must arrive
@@ -50,7 +50,7 @@ _STATUSES: Final = {
 }
 _HTTP: Final = {INVALID_ARGUMENT: 400, RESOURCE_EXHAUSTED: 429, INTERNAL: 500}
 
-Answer = Callable[[str], Awaitable[Mapping[str, Any]]]  # of a query string
+Answer = Callable[[str, bytes], Awaitable[Mapping[str, Any]]]  # of a query string and a body
 
 
 class RestServer:
@@ -77,11 +77,20 @@ class RestServer:
         released(self.address)
 
 
-async def started(name: str, path: str, answer: Answer, options: Options, traces: Tracing | None) -> RestServer:
-    """A server that answers `path`. Raises: AddressUnusable."""
+async def started(
+    name: str,
+    path: str,
+    answer: Answer,
+    options: Options,
+    traces: Tracing | None,
+    *,
+    method: str = "GET",
+    body_bytes_max: int = BODY_BYTES_MAX,
+) -> RestServer:
+    """A server that answers `method` of `path`. Raises: AddressUnusable."""
     listener = listening(options.listen)
     places = Places(options.calls_max)
-    app = _sanic(name, path, answer, places)
+    app = _sanic(name, path, answer, places, method, body_bytes_max)
     if traces:
         from observability.http_spans import add_spans
 
@@ -97,26 +106,26 @@ async def started(name: str, path: str, answer: Answer, options: Options, traces
     return RestServer(server, places, address)
 
 
-def _sanic(name: str, path: str, answer: Answer, places: Places) -> Sanic[Any, Any]:
+def _sanic(name: str, path: str, answer: Answer, places: Places, method: str, body_bytes_max: int) -> Sanic[Any, Any]:
     Http.HEADER_CEILING = HEADERS_BYTES_MAX  # Sanic's own, 16 KiB, would refuse what the gRPC path takes
     app: Sanic[Any, Any] = Sanic(
         name, error_handler=JsonErrors(), strict_slashes=True, configure_logging=False, env_prefix=None
     )
-    app.config.update(SETTINGS)
+    app.config.update(SETTINGS | {"REQUEST_MAX_SIZE": body_bytes_max})
     # lets Sanic leave out the empty alt-svc header of servers that might speak HTTP/3
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}))
     app.ctx.draining = False
 
     async def call(request: Request) -> HTTPResponse:
         with places:
-            return as_response(await answer(request.query_string))
+            return as_response(await answer(request.query_string, request.body))
 
     async def healthz(_: Request) -> HTTPResponse:
         if app.ctx.draining:
             return as_response({"status": "NOT_SERVING"}, 503)
         return as_response({"status": "SERVING"})
 
-    app.add_route(call, path, methods=["GET"], name="call", ignore_body=False)
+    app.add_route(call, path, methods=[method], name="call", ignore_body=False)
     app.add_route(healthz, "/healthz", methods=["GET"], name="healthz", ignore_body=False)
     return app
 
@@ -142,9 +151,19 @@ def as_response(body: Mapping[str, Any], status: int = 200, headers: Mapping[str
 
 
 def main(
-    name: str, default_listen: str, path: str, answer: Answer, argv: Sequence[str], environ: Mapping[str, str]
+    name: str,
+    default_listen: str,
+    path: str,
+    answer: Answer,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    method: str = "GET",
+    body_bytes_max: int = BODY_BYTES_MAX,
 ) -> int:
-    """Answer `path` until a signal; the exit status."""
-    return process.main(
-        name, default_listen, lambda options, traces: started(name, path, answer, options, traces), argv, environ
-    )
+    """Answer `method` of `path` until a signal; the exit status."""
+
+    def start(options: Options, traces: Tracing | None) -> Awaitable[RestServer]:
+        return started(name, path, answer, options, traces, method=method, body_bytes_max=body_bytes_max)
+
+    return process.main(name, default_listen, start, argv, environ)

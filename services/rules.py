@@ -3,6 +3,7 @@
 name      empty greets "mundo"; at most 1,024 bytes of UTF-8
 count     absent or <= 0 means 5; at most 10,000
 delay_ms  < 0 means 0; count times delay_ms is at most 300,000 (five minutes)
+payload   at most 1,000,000 bytes of UTF-8 (Echo, for benchmarks alone)
 
 What lies over a bound is InvalidArgument at once, never a slow death.
 """
@@ -15,6 +16,7 @@ DEFAULT_COUNT: Final = 5
 NAME_BYTES_MAX: Final = 1_024
 COUNT_MAX: Final = 10_000
 PAUSES_MS_MAX: Final = 300_000
+PAYLOAD_BYTES_MAX: Final = 1_000_000
 SHOWN_CHARACTERS_MAX: Final = 32  # of a value in an error: enough to recognise it, too little to flood a log
 
 
@@ -67,6 +69,18 @@ def numbers(count: int, delay_ms: int) -> Numbers:
             f"{asked.count} times {asked.delay_ms} is {pauses_ms:,}",
         )
     return asked
+
+
+def echoed(payload: str) -> str:
+    """What Echo says to `payload`: the same.
+
+    Raises: InvalidArgument.
+    """
+    size_bytes = len(payload.encode())
+    if size_bytes > PAYLOAD_BYTES_MAX:
+        sentence = f"payload is at most {PAYLOAD_BYTES_MAX:,} bytes of UTF-8; {size_bytes:,} were given"
+        raise InvalidArgument("payload", "TOO_LONG", sentence)
+    return payload
 
 
 def shown(value: str) -> str:

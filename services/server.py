@@ -68,14 +68,19 @@ class GrpcServer:
 
 
 async def started(
-    service: ServiceDescriptor, add: Callable[[grpc.aio.Server], None], options: Options, traces: Tracing | None
+    service: ServiceDescriptor,
+    add: Callable[[grpc.aio.Server], None],
+    options: Options,
+    traces: Tracing | None,
+    *,
+    message_bytes_max: int = MESSAGE_BYTES_MAX,
 ) -> GrpcServer:
     """A server that answers `service`, which `add` registers. Raises: AddressUnusable."""
     claimed(options.listen)
     places = Places(options.calls_max)
     server = grpc.aio.server(
         interceptors=_interceptors(Guard(service.full_name, places), traces),
-        options=_channel_options(options.calls_max),
+        options=_channel_options(options.calls_max, message_bytes_max),
         maximum_concurrent_rpcs=options.calls_max + OTHER_CALLS_MAX,
     )
     add(server)
@@ -179,11 +184,15 @@ def main(
     add: Callable[[grpc.aio.Server], None],
     argv: Sequence[str],
     environ: Mapping[str, str],
+    *,
+    message_bytes_max: int = MESSAGE_BYTES_MAX,
 ) -> int:
     """Serve `service`, which `add` registers, until a signal; the exit status."""
-    return process.main(
-        name, default_listen, lambda options, traces: started(service, add, options, traces), argv, environ
-    )
+
+    def start(options: Options, traces: Tracing | None) -> Awaitable[GrpcServer]:
+        return started(service, add, options, traces, message_bytes_max=message_bytes_max)
+
+    return process.main(name, default_listen, start, argv, environ)
 
 
 def _reader(deserialize: Any) -> Callable[[bytes], Any]:
@@ -202,10 +211,10 @@ def _readable(request: Any) -> Any:
     return request
 
 
-def _channel_options(calls_max: int) -> list[tuple[str, int]]:
+def _channel_options(calls_max: int, message_bytes_max: int) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),  # else two servers share one port without a word
-        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_receive_message_length", message_bytes_max),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
         # calls that the core holds until Python takes them; its default of 1,000 answers CANCELLED at 1,600 clients

@@ -1,6 +1,5 @@
 """The page at `/`, in a real browser."""
 
-import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -9,29 +8,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from mesh.tests.browser import a_browser
 from mesh.tests.meshes import Mesh
-from mesh.tests.tools import require_tool
 
 pytestmark = pytest.mark.mesh
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    chrome, driver_path = require_tool("chromium", "google-chrome"), require_tool("chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chrome
-    with tempfile.TemporaryDirectory() as profile:
-        # no sandbox: CI runs as root; the others keep it from asking the network for what it does not need
-        for switch in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
-            options.add_argument(f"--{switch}")
-        options.add_argument("--disable-background-networking")
-        options.add_argument("--disable-component-update")
-        options.add_argument(f"--user-data-dir={profile}")
-        driver = webdriver.Chrome(options, webdriver.ChromeService(driver_path))
-        try:
-            yield driver
-        finally:
-            driver.quit()
+    with a_browser() as driver:
+        yield driver
 
 
 def section(browser: webdriver.Chrome, form: str) -> WebElement:

@@ -9,13 +9,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from edge.resources import edge_resources
-from edge.tests.given import CONTRACT, POSITION, Ports, a_mesh, static_bootstrap
+from edge.tests.given import CONTRACT, POSITION, ROOT, Ports, a_mesh, static_bootstrap
 from edge.tests.running import validated
 from mesh.errors import InvalidTopology
 from mesh.events import (
     ContractPublished,
     Edge,
     EdgeOpened,
+    MeshEvent,
     Route,
     RoutesPublished,
     ServiceDeclared,
@@ -59,6 +60,7 @@ def manager(topology: Topology, listener: str) -> Any:
         pytest.param(a_mesh(PORTS), id="services that nobody does the work of"),
         pytest.param(evolved([TWO_VERSIONS, TrafficShifted("a", {"v1": 90, "v2": 10})], MESH), id="two versions"),
         pytest.param(a_mesh(PORTS, allow_origins=("https://x.example", "*")), id="pages of other sites may call"),
+        pytest.param(a_mesh(PORTS, journal=False), id="calls leave no trace"),
         pytest.param(
             evolve(MESH, TelemetryPointed(Telemetry("http://127.0.0.1:4318", "http/protobuf"))), id="spans over HTTP"
         ),
@@ -75,6 +77,15 @@ def test_the_same_topology_and_position_give_the_same_bytes() -> None:
         return [resource.SerializeToString(deterministic=True) for resource in resources]
 
     assert written(edge_resources(MESH, "edge", 3)) == written(edge_resources(MESH, "edge", 3))
+
+
+@pytest.mark.parametrize("listener", ["grpc", "rest"])
+def test_an_edge_without_a_journal_has_no_filter_and_no_access_log_for_it(listener: str) -> None:
+    journaled, silent = manager(MESH, listener), manager(a_mesh(PORTS, journal=False), listener)
+    filters = [filter_.name for filter_ in journaled.http_filters]
+    assert filters[0] == "journal"
+    assert [filter_.name for filter_ in silent.http_filters] == filters[1:]
+    assert (len(journaled.access_log), len(silent.access_log)) == (1, 0)
 
 
 def test_a_node_that_is_not_the_edge_is_told_nothing() -> None:
@@ -130,6 +141,19 @@ def test_only_what_changes_nothing_is_tried_again() -> None:
                 method.options.ClearField("idempotency_level")
     careless = evolve(MESH, ContractPublished("pspd", described.SerializeToString()))
     assert not route(careless, "grpc", "pspd.ServiceA/SayHello").route.HasField("retry_policy")
+
+
+def test_a_native_call_has_the_time_of_its_methods_route_whatever_http_method_that_has() -> None:
+    echo: list[MeshEvent] = [
+        ContractPublished("echo", (ROOT / "services/stubs/echo.binpb").read_bytes()),
+        ServiceDeclared("echo", "grpc", "echo", ("meshlog.bench.v1.Echo",)),
+        RoutesPublished("echo", (Route("echo.echo", "POST", "/echo", timeout_seconds=7),)),
+        WorkloadJoined(Workload("echo-v1-1", "echo", "v1", "127.0.0.1:21518", "unix:app.sock")),
+    ]
+    for name in ("echo.echo", "meshlog.bench.v1.Echo/Echo"):
+        action = route(evolved(echo, MESH), "grpc", name).route
+        assert action.timeout.seconds == 7
+        assert not action.HasField("retry_policy")
 
 
 def test_a_call_to_a_service_without_workloads_is_answered_503_by_the_edge() -> None:

@@ -3,5 +3,5 @@ import { journey } from "./journey.js";
 export { options } from "./journey.js";
 
 export default function () {
-  journey(__ENV.HOST || "localhost:8081", (answer) => answer.values.join() === "1,2,3,4,5,6,7,8,9,10");
+  journey(__ENV.HOST || "localhost:8081", (answer) => answer.values);
 }

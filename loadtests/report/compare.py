@@ -16,8 +16,8 @@ from loadtests.findings import Findings
 from loadtests.intervals import REPETITIONS_MIN, Interval, winner
 from loadtests.report.blocks import Block, Entry, Heading, Notice, Paragraph, Table, grouped
 from loadtests.report.markdown import markdown as as_markdown
+from loadtests.report.results import read_results
 from loadtests.report.terminal import text as as_text
-from loadtests.report.write import read_results
 from loadtests.runs import Run
 from loadtests.summaries import MEAN, P99, THROUGHPUT, Metric, Summary
 

@@ -2,29 +2,14 @@
 
 from pathlib import Path
 
-from loadtests import findings, measurements, runs, words
-from loadtests.measurements import Measurement, UnreadableResults
+from loadtests import findings, words
 from loadtests.report.html import html
 from loadtests.report.markdown import markdown
 from loadtests.report.parquet import write_raw
+from loadtests.report.results import read_results
 from loadtests.report.sections import report
-from loadtests.runs import Run
 
 HTML, MARKDOWN, RAW = "report.html", "report.md", "raw.parquet"
-
-
-def read_results(directory: Path) -> tuple[Run, list[Measurement]]:
-    """Raises: UnreadableResults (there is no benchmark, or not one measurement, or this program cannot read it)."""
-    run = runs.read(directory)
-    try:
-        measured = measurements.read(directory)
-    except FileNotFoundError:
-        measured = []
-    except OSError as error:
-        raise UnreadableResults(f"{directory / measurements.FILE} cannot be read: {error}") from None
-    if not measured:
-        raise UnreadableResults(f"{directory} holds no measurement yet; resume the run, or wait for its first one")
-    return run, measured
 
 
 def write_report(directory: Path) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from loadtests.cells import Cell
+from loadtests.errors import UnreadableResults
 from loadtests.intervals import Interval
-from loadtests.measurements import UnreadableResults
 from loadtests.report.compare import compare_runs, verdict
 from loadtests.summaries import MEAN, THROUGHPUT
 from loadtests.tests.made import kept, repeated

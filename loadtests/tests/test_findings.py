@@ -8,8 +8,9 @@ import pytest
 
 from loadtests import findings
 from loadtests.cells import Cell
+from loadtests.errors import UnreadableResults
 from loadtests.findings import Findings
-from loadtests.measurements import Measurement, ProcessUse, UnreadableResults
+from loadtests.measurements import Measurement, ProcessUse
 from loadtests.summaries import MEAN, P99, THROUGHPUT, summarise
 from loadtests.tests.made import everything, made, repeated, run_of, with_errors, without_answers
 from loadtests.verdicts import control_in_words, sentences, statement, tally

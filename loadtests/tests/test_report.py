@@ -11,7 +11,8 @@ import pytest
 
 from loadtests import measurements, runs
 from loadtests.cells import Cell
-from loadtests.measurements import Hops, Measurement, ProcessUse, UnreadableResults
+from loadtests.errors import UnreadableResults
+from loadtests.measurements import Hops, Measurement, ProcessUse
 from loadtests.report.write import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
 

@@ -3,6 +3,7 @@
 what is written                                  from
 services/stubs/pspd_pb2.py, .pyi, _pb2_grpc.py   proto/pspd.proto
 services/stubs/pspd.binpb                        the same with its imports: what the edge transcodes by and reflects
+services/stubs/echo_pb2.py, ..., echo.binpb      proto/echo.proto, the same way
 mesh/control/stubs/control_pb2.py, ...           proto/meshlog/control.proto
 mesh/xds/envoy.binpb                             the xds-protos wheel, in a throw-away environment
 
@@ -27,6 +28,10 @@ WRITTEN = (
     "services/stubs/pspd_pb2.pyi",
     "services/stubs/pspd_pb2_grpc.py",
     "services/stubs/pspd.binpb",
+    "services/stubs/echo_pb2.py",
+    "services/stubs/echo_pb2.pyi",
+    "services/stubs/echo_pb2_grpc.py",
+    "services/stubs/echo.binpb",
     "mesh/control/stubs/control_pb2.py",
     "mesh/control/stubs/control_pb2.pyi",
     "mesh/control/stubs/control_pb2_grpc.py",
@@ -39,8 +44,10 @@ def generate(root: Path) -> list[Path]:
     written = [root / name for name in WRITTEN]
     for file in written:
         file.parent.mkdir(parents=True, exist_ok=True)
-    contract = root / "services/stubs/pspd.binpb"
-    _protoc(root, "services/stubs", "proto", "pspd.proto", f"--descriptor_set_out={contract}", "--include_imports")
+    for contract in ("pspd", "echo"):
+        described = root / f"services/stubs/{contract}.binpb"
+        whole = (f"--descriptor_set_out={described}", "--include_imports")
+        _protoc(root, "services/stubs", "proto", f"{contract}.proto", *whole)
     _protoc(root, "mesh/control/stubs", "proto/meshlog", "control.proto")
     collect_envoy_messages(root / "mesh/xds/envoy.binpb")
     return written

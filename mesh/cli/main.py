@@ -17,6 +17,8 @@ _COMMANDS = {
     "events": ("mesh.cli.events", "What happened: configuration, nodes, calls."),
     "trace": ("mesh.cli.trace", "The waterfall of one call."),
     "shift": ("mesh.cli.shift", "Spread the calls of a service over its versions."),
+    "bench": ("mesh.cli.bench", "gRPC against REST, measured so that it can be believed."),
+    "fault": ("mesh.cli.fault", "Delay the calls to one workload, on purpose."),
     "doctor": ("mesh.cli.doctor", "Can this machine run a mesh?"),
 }
 

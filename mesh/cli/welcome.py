@@ -11,15 +11,17 @@ from urllib.parse import urlencode
 
 import click
 
-from mesh.events import Declaration
+from mesh.events import Declaration, Route
 
 _SECONDS = 10.0
 
 # what makes the contract's own services answer something worth seeing
 _QUERIES = {"/a/hello": "?name=Edilberto", "/b/numbers": "?count=10&delay_ms=200"}
+_BODIES = {"/echo": '{"payload":"olá"}'}
 _MESSAGES = {
     "pspd.ServiceA": ('{"name":"Edilberto"}', "SayHello"),
     "pspd.ServiceB": ('{"count":3}', "StreamNumbers"),
+    "meshlog.bench.v1.Echo": (_BODIES["/echo"], "Echo"),
 }
 
 
@@ -61,9 +63,15 @@ def _curls(declaration: Declaration) -> list[str]:
     for service in declaration.services.values():
         port = edge.grpc_port if service.protocol == "grpc" else edge.rest_port
         for route in service.routes:
-            flags = ("-N " if route.streams else "") + (f"-X {route.method} " if route.method != "GET" else "")
+            flags = ("-N " if route.streams else "") + _method_and_body(route)
             lines.append(f"  curl {flags}'localhost:{port}{route.path}{_QUERIES.get(route.path, '')}'")
     return lines
+
+
+def _method_and_body(route: Route) -> str:
+    if route.method == "POST" and route.path in _BODIES:
+        return f"-d '{_BODIES[route.path]}' "
+    return f"-X {route.method} " if route.method != "GET" else ""
 
 
 def _grpcurls(declaration: Declaration) -> list[str]:

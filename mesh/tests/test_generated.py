@@ -26,9 +26,12 @@ def test_the_generator_writes_nothing_that_is_not_listed(generated: Path) -> Non
     assert found == set(WRITTEN)
 
 
-def test_the_contract_carries_its_imports_so_that_the_edge_can_read_it_alone(generated: Path) -> None:
-    contract = descriptor_pb2.FileDescriptorSet.FromString((generated / "services/stubs/pspd.binpb").read_bytes())
+@pytest.mark.parametrize(("name", "package"), [("pspd", "pspd"), ("echo", "meshlog.bench.v1")])
+def test_a_contract_carries_its_imports_so_that_the_edge_can_read_it_alone(
+    generated: Path, name: str, package: str
+) -> None:
+    contract = descriptor_pb2.FileDescriptorSet.FromString((generated / f"services/stubs/{name}.binpb").read_bytes())
     packages = {file.name: file.package for file in contract.file}
     assert {"google/api/annotations.proto", "google/rpc/error_details.proto"} <= packages.keys()
-    assert packages["services/stubs/pspd.proto"] == "pspd"
+    assert packages[f"services/stubs/{name}.proto"] == package
     assert not any(file.HasField("source_code_info") for file in contract.file)

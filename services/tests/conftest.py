@@ -1,4 +1,4 @@
-"""The four workloads, started once for all tests that only ask them something."""
+"""The workloads, started once for all tests that only ask them something."""
 
 from collections.abc import Iterator
 
@@ -28,4 +28,16 @@ def a_rest() -> Iterator[Started]:
 @pytest.fixture(scope="session")
 def b_rest() -> Iterator[Started]:
     with started("b_rest") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def echo() -> Iterator[Started]:
+    with started("echo") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def echo_rest() -> Iterator[Started]:
+    with started("echo_rest") as process:
         yield process

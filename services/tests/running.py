@@ -10,7 +10,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2_grpc
 
 from mesh.tests.ports import ports
-from services.stubs import pspd_pb2_grpc
+from services.stubs import echo_pb2_grpc, pspd_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +56,10 @@ def stub_a(channel: Any) -> Any:
 
 def stub_b(channel: Any) -> Any:
     return pspd_pb2_grpc.ServiceBStub(channel)  # type: ignore[no-untyped-call]
+
+
+def stub_echo(channel: Any) -> Any:
+    return echo_pb2_grpc.EchoStub(channel)  # type: ignore[no-untyped-call]
 
 
 def health_stub(channel: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The life of a workload's process: its address, its signals, its end. The same for all four."""
+"""The life of a workload's process: its address, its signals, its end. The same for all."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from services.address import AddressUnusable, listening, parsed
 from services.stubs import pspd_pb2
 from services.tests.running import ROOT, Started, a_port, health_stub, spawn, started, stub_b
 
-ALL = ["a", "b", "a_rest", "b_rest"]
+ALL = ["a", "b", "a_rest", "b_rest", "echo", "echo_rest"]
 
 
 @pytest.mark.parametrize("module", ["a", "a_rest"])

@@ -78,7 +78,7 @@ def test_the_body_of_a_get_is_ignored_and_the_connection_lives_on(a_rest: Starte
             assert answer.headers["connection"] == "keep-alive"
 
 
-async def _failing(_: str) -> dict[str, Any]:
+async def _failing(_: str, __: bytes) -> dict[str, Any]:
     raise RuntimeError("the password is 1234")
 
 

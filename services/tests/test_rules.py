@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rules import COUNT_MAX, NAME_BYTES_MAX, PAUSES_MS_MAX, InvalidArgument, Numbers, greeting, numbers
+from services.rules import COUNT_MAX, NAME_BYTES_MAX, PAUSES_MS_MAX, InvalidArgument, Numbers, echoed, greeting, numbers
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
@@ -84,3 +84,15 @@ def test_an_error_shows_a_long_value_shortened() -> None:
     with pytest.raises(InvalidArgument) as refused:
         greeting("x" * 10_000, by="A")
     assert len(str(refused.value)) < 120
+
+
+@pytest.mark.parametrize("payload", ["", "\0", "x" * 1_000_000, "é" * 500_000, "😀" * 250_000], ids=len)
+def test_a_payload_of_a_megabyte_is_echoed_unchanged(payload: str) -> None:
+    assert echoed(payload) == payload
+
+
+@pytest.mark.parametrize("payload", ["x" * 1_000_001, "é" * 500_001, "😀" * 250_001], ids=len)
+def test_a_payload_of_one_byte_more_is_refused_by_its_name(payload: str) -> None:
+    with pytest.raises(InvalidArgument, match="payload is at most 1,000,000 bytes") as refused:
+        echoed(payload)
+    assert (refused.value.parameter, refused.value.reason) == ("payload", "TOO_LONG")

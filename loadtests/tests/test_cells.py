@@ -1,0 +1,75 @@
+"""Cells and the order in which they are measured."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from loadtests import plan
+from loadtests.cells import RAMP, Cell
+from loadtests.plan import Plan
+
+
+def test_cells_of_one_question_differ_in_path_and_variant_alone() -> None:
+    cell = Cell("grpc", "a", 25)
+    assert cell.question == replace(cell, path="rest").question == replace(cell, variant="again").question
+    assert cell.question != replace(cell, users=50).question
+    assert cell.id != replace(cell, variant="again").id
+
+
+@pytest.mark.parametrize("kind", [plan.quick, plan.default, plan.full])
+def test_every_plan_measures_both_paths_alike(kind: type) -> None:
+    made = kind()
+    paths = Counter((cell.path, cell.question) for cell in made.cells if not cell.variant)
+    assert set(paths.values()) == {1}
+    questions = {cell.question for cell in made.cells if cell.path in ("grpc", "rest")}
+    assert all(
+        ("grpc", question) in paths and ("rest", question) in paths for question in questions if question.journey
+    )
+
+
+def test_every_plan_has_its_control() -> None:
+    for made in (plan.quick(), plan.default(), plan.full()):
+        again = [cell for cell in made.cells if cell.variant == plan.AGAIN]
+        assert again
+        assert all(replace(cell, variant="") in made.cells for cell in again)
+
+
+def test_the_default_measures_the_reports_ramp_in_about_twenty_minutes_with_ten_repetitions() -> None:
+    made = plan.default()
+    assert {cell.users for cell in made.cells if cell.journey == "report"} == set(RAMP)
+    assert made.repetitions >= 10
+    assert 15 * 60 < made.seconds() < 25 * 60
+
+
+def test_a_first_verdict_takes_less_than_a_minute_and_a_half() -> None:
+    assert plan.quick().seconds() < 75  # beside the start of the mesh and the report
+
+
+def test_repetitions_are_interleaved_and_each_has_an_order_of_its_own() -> None:
+    made = plan.default(4)
+    steps = list(made.steps(seed=7))
+    assert Counter(steps) == Counter({(n, cell): 1 for n in range(1, 5) for cell in made.cells})
+    assert [n for n, _ in steps] == sorted(n for n, _ in steps)
+    orders = [tuple(cell for n, cell in steps if n == repetition) for repetition in range(1, 5)]
+    assert len(set(orders)) == 4
+
+
+def test_the_order_follows_from_the_seed() -> None:
+    made = plan.quick()
+    assert list(made.steps(1)) == list(made.steps(1))
+    assert list(made.steps(1)) != list(made.steps(2))
+
+
+def test_more_users_get_a_longer_window() -> None:
+    made = Plan("some", (), 1, window_seconds=2.0, warmup_seconds=1.0)
+    assert made.window(Cell("grpc", "a", 3_200)) == pytest.approx(6.0)
+    assert made.warmup(Cell("grpc", "a", 3_200)) == pytest.approx(4.2)
+
+
+def test_the_reference_answers_the_questions_that_the_mesh_is_asked() -> None:
+    made = plan.with_reference(plan.default())
+    reference = {cell.question for cell in made.cells if cell.path == "reference-grpc"}
+    ours = {cell.question for cell in made.cells if cell.path == "grpc"}
+    assert reference <= ours
+    assert {(cell.journey, cell.users) for cell in reference} >= {("b", 200), ("b", 800), ("a", 200), ("report", 25)}

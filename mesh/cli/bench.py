@@ -1,0 +1,268 @@
+"""`meshlog bench`: gRPC against REST, measured so that it can be believed. What is measured and how stands in loadtests/."""
+
+import asyncio
+import contextlib
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from loadtests import bench
+from loadtests.comparison import Step
+from loadtests.errors import PathUnusable
+from loadtests.runs import Run
+from mesh.cli.output import say_json
+from mesh.cli.settings import actor, mesh_options
+from mesh.control.client import ControlClient
+from mesh.errors import MeshError
+from mesh.events import BenchmarkBegun, BenchmarkEnded, RunEvent
+from mesh.log.port import RUNS, Commit
+from mesh.substrates.laptop.places import Places
+
+_RESULTS = "bench"  # in the directory of what outlives the mesh
+_UI_PORT = 8089
+
+
+@click.group(invoke_without_command=True)
+@click.option("--quick", is_flag=True, help="A first verdict, in little more than a minute.")
+@click.option(
+    "--full", is_flag=True, help="Every factor: stream length, payload, reuse, HTTP version … It takes hours."
+)
+@click.option("--ui", is_flag=True, help="Open Locust's web UI over the mesh instead.")
+@click.option("--ui-port", default=_UI_PORT, show_default=True, help="Of Locust's web UI, on loopback.")
+@click.option("--reference", is_flag=True, help="Measure the original report's system as well (needs node and npm).")
+@click.option("--repetitions", type=click.IntRange(1, 1_000), help="Of every cell [10; 5 with --quick].")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the order of the cells [any].")
+@click.option("--resume", is_flag=False, flag_value="*", metavar="[ID]", help="Go on with an interrupted run.")
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), help="Where results are kept.")
+@click.option("--port-offset", default=0, help="Of the mesh, if it must be started.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Generator processes here.")
+@click.option("--remote-workers", default=0, type=click.IntRange(0, 1_000), help="Generator processes elsewhere.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Where remote workers find the master.")
+@click.option("--master-port", default=0, type=click.IntRange(0, 65_535), help="And on which port [any].")
+@mesh_options
+@click.pass_context
+def command(context: click.Context, /, mesh: Places, as_json: bool, **asked: Any) -> None:
+    """Measure the gRPC path against the REST path of a mesh, and say what can be said.
+
+    A mesh that runs is measured as it is; else one is started (manifests/bench.toml) and ended afterwards. About 20 minutes;
+    never both paths at once, every cell repeated in random order, and no winner where the intervals overlap.
+    """
+    if context.invoked_subcommand:
+        return
+    bench.require_packages()
+    results = asked["results"] or mesh.state / _RESULTS
+    with _interruptible():
+        if asked["ui"]:
+            _open_ui(mesh, results, asked)
+        else:
+            _compare(mesh, results, as_json, asked)
+
+
+@command.command("report")
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def report(directory: Path) -> None:
+    """Write the report of a run's results again."""
+    from loadtests.report import write_report
+
+    bench.require_packages()
+    click.echo(write_report(directory))
+
+
+@command.command("compare")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def compare(old: Path, new: Path) -> None:
+    """What has changed between two runs: directories of results, OLD first."""
+    from loadtests.report.compare import compare_runs
+
+    bench.require_packages()
+    click.echo(compare_runs(old, new))
+
+
+@command.command("check")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="Of every tool and cell.")
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 600), help="Of one run.")
+@click.option("--seed", default=1, show_default=True, help="Of the order.")
+@click.option("--port-offset", default=0, help="Of the mesh, if it must be started.")
+@mesh_options
+def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, port_offset: int) -> None:
+    """Hold our figures against those of k6, ghz and wrk, where they are on PATH: the same cells, in turn."""
+    from loadtests.agreement_text import markdown
+    from loadtests.checking import checked
+
+    bench.require_packages()
+    with _interruptible():
+        say = Console(stderr=True, highlight=False).print
+        found = checked(mesh.name, port_offset=port_offset, rounds=rounds, seconds=seconds, seed=seed, say=say)
+    if as_json:
+        say_json([msgspec.to_builtins(agreement) for agreement in found])
+    else:
+        click.echo(markdown(found))
+
+
+def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
+    from loadtests.findings import sentences
+    from loadtests.hops import split_calls
+    from loadtests.report import write_report
+
+    wanted = bench.Wanted(
+        mesh=mesh.name,
+        port_offset=asked["port_offset"],
+        workers=asked["workers"],
+        remote_workers=asked["remote_workers"],
+        bind=asked["bind"],
+        master_port=asked["master_port"],
+    )
+    run, directory = _run(results, wanted, asked)
+    console = Console(stderr=True, highlight=False)
+    plan = bench.plan_of(run)
+    console.print(
+        f"{len(plan.cells)} cells, {plan.repetitions} repetitions each, seed {run.seed}: about {_minutes(plan.seconds())}"
+    )
+    try:
+        with _progress(console) as tell:
+            bench.execute(run, directory, wanted, announce=_Log(mesh), split=split_calls, tell=tell)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}")
+        raise
+    page = write_report(directory)
+    said = sentences(run, bench.measured(directory))
+    if as_json:
+        say_json({"run": run.id, "verdicts": said, "report": str(page)})
+        return
+    for sentence in said:
+        click.echo(sentence)
+    click.echo(f"\n{page}")
+
+
+def _run(results: Path, wanted: bench.Wanted, asked: dict[str, Any]) -> tuple[Run, Path]:
+    """The run to make, or to go on with, and where its results lie. Raises: BenchmarkError, click.UsageError."""
+    if asked["resume"]:
+        return bench.resumable(results, asked["resume"])
+    if asked["quick"] and asked["full"]:
+        raise click.UsageError("--quick and --full exclude each other")
+    plan = bench.plan("quick" if asked["quick"] else "full" if asked["full"] else "default", asked["repetitions"])
+    if asked["reference"]:
+        plan = bench.with_reference(plan)
+    run = bench.new_run(plan, wanted, asked["seed"])
+    return run, results / run.id
+
+
+def _open_ui(mesh: Places, results: Path, asked: dict[str, Any]) -> None:
+    from loadtests.direct import direct_services
+    from loadtests.meshes import mesh_up
+    from loadtests.web import hosts, web_ui
+
+    directory = results / f"locust-{time.strftime('%Y-%m-%dT%H-%M-%S')}"
+    directory.mkdir(parents=True)
+    with (
+        mesh_up(mesh.name, port_offset=asked["port_offset"]) as up,
+        direct_services(directory, usual_ports=True) as direct,
+        web_ui(hosts(up, direct), directory, port=asked["ui_port"]) as ui,
+    ):
+        click.echo(f"Locust: {ui.url}   (Ctrl-C ends it)\nits files: {directory}")
+        ui.process.wait()
+    raise PathUnusable(f"Locust has ended; see {directory / 'locust.log'}")
+
+
+class _Log:
+    """Tells the mesh's log of a run. A log that cannot take it now does not end a measurement: it is said."""
+
+    def __init__(self, mesh: Places) -> None:
+        self._mesh = mesh
+
+    def begun(self, run: Run) -> None:
+        settings = {**run.settings, **{f"version of {name}": number for name, number in run.versions.items()}}
+        self._append(
+            BenchmarkBegun(
+                run_id=run.id,
+                kind=run.kind,
+                began_at_us=time.time_ns() // 1_000,
+                seed=run.seed,
+                git_revision=run.git_revision,
+                meshlog_version=run.versions.get("meshlog", ""),
+                machine=run.machine,
+                settings=settings,
+                cells=len(run.cells),
+                repetitions=run.repetitions,
+            )
+        )
+
+    def ended(self, run: Run, outcome: bench.Outcome, directory: Path) -> None:
+        from loadtests.findings import sentences
+
+        found = bench.measured(directory)
+        self._append(
+            BenchmarkEnded(
+                run_id=run.id,
+                outcome=outcome,
+                ended_at_us=time.time_ns() // 1_000,
+                measured=len(found),
+                voided=sum(bool(one.voided) for one in found),
+                verdicts=tuple(sentences(run, found)),
+                results=str(directory),
+            )
+        )
+
+    def _append(self, event: RunEvent) -> None:
+        commit = Commit(uuid.uuid4().hex, "", actor(), "", time.time_ns() // 1_000, (event,))
+        try:
+            asyncio.run(self._sent(commit))
+        except MeshError as error:
+            click.echo(f"the log does not know of this: {error}", err=True)
+
+    async def _sent(self, commit: Commit) -> None:
+        async with ControlClient(self._mesh.control_address) as control:
+            await control.append(RUNS, commit)
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Any]:
+    columns = (
+        BarColumn(24),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[left]}", style="dim"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("bringing up what is measured", total=None, left="")
+
+        def tell(step: Step) -> None:
+            left = f"{_minutes(step.seconds_left)} left"
+            progress.update(task, completed=step.number - 1, total=step.steps, description=str(step.cell), left=left)
+            if not console.is_terminal and step.number % max(1, step.steps // 20) == 1:
+                console.print(f"{step.number}/{step.steps} {step.cell}, {left}")
+
+        yield tell
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and a closing terminal interrupt as Ctrl-C does, so that what was started is ended; the exit status says which."""
+    told: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        told.append(number)
+        if len(told) == 1:  # a second one must not cut short how the first is cleaned up
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(128 + (told[0] if told else signal.SIGINT)) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
