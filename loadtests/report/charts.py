@@ -12,13 +12,13 @@ from typing import Final
 from loadtests import words
 from loadtests.cells import Cell
 from loadtests.control import AGAIN
-from loadtests.findings import Findings
 from loadtests.intervals import Interval
 from loadtests.report import original, pictures
 from loadtests.report.blocks import Figure
 from loadtests.report.pictures import Curve, Ratio, Stack
 from loadtests.report.tables import ours
 from loadtests.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
+from loadtests.verdicts import Findings
 
 FIGURES_MAX: Final = 8  # of one kind
 FACTORS: Final = {  # field of a cell -> what it is called on an axis

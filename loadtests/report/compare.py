@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from loadtests import findings, words
+from loadtests import verdicts, words
 from loadtests.cells import Cell
-from loadtests.findings import Findings
 from loadtests.intervals import REPETITIONS_MIN, Interval, winner
 from loadtests.report.blocks import Block, Entry, Heading, Notice, Paragraph, Table, grouped
 from loadtests.report.markdown import markdown as as_markdown
@@ -20,14 +19,17 @@ from loadtests.report.results import read_results
 from loadtests.report.terminal import text as as_text
 from loadtests.runs import Run
 from loadtests.summaries import MEAN, P99, THROUGHPUT, Metric, Summary
+from loadtests.verdicts import Findings
 
 CELLS_MAX: Final = 20  # named in one sentence
 DIFFERENCES_MAX: Final = 20
 VALUE_MAX: Final = 60  # characters of a setting
 
 
-def compare_runs(old: Path, new: Path, *, markdown: bool = False, width: int = 120, colour: bool = False) -> str:
+def compare_runs(old: Path, new: Path, *, markdown: bool = False, width: int = 0, colour: bool = False) -> str:
     """What changed between the results directories `old` and `new`, for a terminal or as Markdown.
+
+    width: of the terminal, in characters; 0: as wide as it is.
 
     Raises: UnreadableResults (which names the directory), OSError.
     """
@@ -67,7 +69,7 @@ def verdict(old: Interval, new: Interval, metric: Metric) -> str:
 
 def _found(directory: Path) -> Findings:
     run, measured = read_results(directory)
-    return findings.find(run, measured)
+    return verdicts.find(run, measured)
 
 
 def _doubts(old: Findings, new: Findings) -> Iterator[Block]:

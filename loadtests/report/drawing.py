@@ -38,7 +38,7 @@ MARKERS: Final = {
 }
 WIDTH_IN: Final = 4.9  # of a picture that shares a row; at its natural size its text is 9 pt
 LABEL_MAX: Final = 44  # characters; longer ones would leave no room for what they label
-WIDE_IN: Final = 7.4
+WIDE_IN: Final = 9.4
 
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",  # text stays text

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from loadtests import verdicts, words
-from loadtests.findings import Findings
+from loadtests import findings as in_words
+from loadtests import words
 from loadtests.intervals import REPETITIONS_MIN
 from loadtests.report import charts, original, tables
 from loadtests.report.blocks import Block, Entry, Figure, Figures, Heading, Notice, Paragraph, Points, Table
+from loadtests.verdicts import Findings
 
 STATEMENTS_MAX: Final = 200  # of each kind
 FACTS_MAX: Final = 60  # of the machine, the versions and the settings, each
@@ -93,14 +94,14 @@ def _about(findings: Findings) -> str:
 def _verdicts(findings: Findings) -> Iterator[Block]:
     control = findings.control
     tone = "bad" if control.failed else "good" if control.judged else "plain"
-    yield Notice(verdicts.control_in_words(control), tone)
+    yield Notice(in_words.control_in_words(control), tone)
     yield Heading("Verdicts")
-    yield Paragraph(verdicts.tally(findings))
+    yield Paragraph(in_words.tally(findings))
     figures = charts.verdicts(findings)
     if figures:
         yield Figures(tuple(figures))
-    main = [verdicts.statement(comparison) for comparison in findings.main]
-    others = [verdicts.statement(comparison) for comparison in findings.comparisons if not comparison.is_main]
+    main = [in_words.statement(comparison) for comparison in findings.main]
+    others = [in_words.statement(comparison) for comparison in findings.comparisons if not comparison.is_main]
     for title, statements in (("gRPC against REST", main), ("What else was compared", others)):
         if statements:
             yield Heading(title, 3)
@@ -179,6 +180,7 @@ def _setting(findings: Findings) -> Iterator[Block]:
         "git revision": run.git_revision or "unknown",
         "seed": str(run.seed),
         "repetitions asked for": str(run.repetitions),
+        "window": f"{words.number(run.window_seconds)} s, after {words.number(run.warmup_seconds)} s of warm-up",
     }
     rows: list[tuple[Entry, ...]] = []
     for kind, facts in (("run", own), ("machine", run.machine), ("versions", run.versions), ("settings", run.settings)):

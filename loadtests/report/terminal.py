@@ -4,6 +4,7 @@ Rule: nothing that came from outside reaches the terminal as a control character
 """
 
 import io
+import shutil
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
@@ -18,9 +19,15 @@ from observability.waterfall import printable
 _TONES = {"good": "green", "bad": "bold red", "plain": "yellow"}
 
 
-def text(blocks: Iterable[Block], *, width: int = 120, colour: bool = False) -> str:
+def text(blocks: Iterable[Block], *, width: int = 0, colour: bool = False) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console = Console(
+        file=out,
+        width=width or shutil.get_terminal_size((120, 40)).columns,
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
+    )
     for renderable in renderables(blocks):
         console.print(renderable)
     return out.getvalue()

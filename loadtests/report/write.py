@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtests import findings, words
+from loadtests import verdicts, words
 from loadtests.report.html import html
 from loadtests.report.markdown import markdown
 from loadtests.report.parquet import write_raw
@@ -12,13 +12,10 @@ from loadtests.report.sections import report
 HTML, MARKDOWN, RAW = "report.html", "report.md", "raw.parquet"
 
 
-def write_report(directory: Path) -> Path:
-    """Makes the three files from run.json and measurements.jsonl, and returns the HTML's path.
-
-    Raises: UnreadableResults, OSError.
-    """
+def write(directory: Path) -> Path:
+    """As `loadtests.report.write_report` says."""
     run, measured = read_results(directory)
-    blocks = list(report(findings.find(run, measured)))
+    blocks = list(report(verdicts.find(run, measured)))
     title = f"gRPC and REST, compared: {words.shown(run.id)}"
     _replace(directory / HTML, html(title, blocks).encode())
     _replace(directory / MARKDOWN, markdown(blocks).encode())

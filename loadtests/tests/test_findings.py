@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests import findings
+from loadtests import verdicts
 from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
-from loadtests.findings import Findings
+from loadtests.findings import control_in_words, sentences, statement, tally
 from loadtests.measurements import Measurement, ProcessUse
 from loadtests.summaries import MEAN, P99, THROUGHPUT, summarise
 from loadtests.tests.made import everything, made, repeated, run_of, with_errors, without_answers
-from loadtests.verdicts import control_in_words, sentences, statement, tally
+from loadtests.verdicts import Findings
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
 AGAIN = replace(GRPC, variant="again")
 
 
 def find(measured: list[Measurement], **fields: object) -> Findings:
-    return findings.find(run_of(measured, **fields), measured)
+    return verdicts.find(run_of(measured, **fields), measured)
 
 
 def said(measured: list[Measurement], **fields: object) -> str:
@@ -133,7 +133,7 @@ def test_grpc_against_rest_comes_first() -> None:
 
 def test_a_failed_control_is_said_first_and_loudly() -> None:
     measured = [*repeated([GRPC, REST]), *repeated([AGAIN], slower=1.4)]
-    first = sentences(find(measured))[0]
+    first = sentences(run_of(measured), measured)[0]
     assert first.startswith("THE CONTROL FAILED: DO NOT BELIEVE WHAT FOLLOWS.")
     assert "It differed in: grpc: a, 25 users: calls/s" in first
 

@@ -13,7 +13,7 @@ from loadtests import measurements, runs
 from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
 from loadtests.measurements import Hops, Measurement, ProcessUse
-from loadtests.report.write import write_report
+from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
