@@ -53,8 +53,8 @@ class Verdict:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Of the values of repetitions; those that are nan (a run without an answer) are left out."""
-    known = [value for value in values if not math.isnan(value)]
+    """Of the values of repetitions; those that are no number (a run without an answer) are left out."""
+    known = [value for value in values if math.isfinite(value)]
     if not known:
         return Interval(math.nan, math.nan, math.nan, 0)
     mean = fmean(known)
@@ -74,10 +74,14 @@ def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
 def compared(a: Sequence[float], b: Sequence[float], *, lower_is_better: bool) -> Verdict:
     """The verdict on one metric of two arms; `a` and `b` hold one value a repetition, side by side."""
     of_a, of_b = interval(a), interval(b)
-    winner = ""
-    if not of_a.overlaps(of_b):
-        winner = "a" if (of_a.mean < of_b.mean) == lower_is_better else "b"
-    return Verdict(of_a, of_b, paired_ratio(a, b), winner)
+    return Verdict(of_a, of_b, paired_ratio(a, b), winner(of_a, of_b, lower_is_better=lower_is_better))
+
+
+def winner(a: Interval, b: Interval, *, lower_is_better: bool) -> str:
+    """ "a" or "b"; "" where the intervals overlap, or one of them is unknown."""
+    if a.overlaps(b):
+        return ""
+    return "a" if (a.mean < b.mean) == lower_is_better else "b"
 
 
 @cache

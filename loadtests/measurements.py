@@ -85,8 +85,8 @@ class Measurement:
 
     @property
     def throughput(self) -> float:
-        """Answered calls a second."""
-        return self.calls / self.seconds
+        """Answered calls a second; nan where the window never opened."""
+        return self.calls / self.seconds if self.seconds > 0 else float("nan")
 
     @property
     def mean_us(self) -> float:

@@ -1,0 +1,221 @@
+"""The report says what was found, in one file that loads nothing, whatever the results hold."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from loadtests import measurements, runs
+from loadtests.cells import Cell
+from loadtests.errors import UnreadableResults
+from loadtests.measurements import Hops, Measurement, ProcessUse
+from loadtests.report import write_report
+from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
+
+GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
+HOSTILE = "<script>alert(1)</script>|](http://evil.example)`*_$x^{$\x1b[31m\u202eSURROGATE & \"'"
+EMPTY = {"meta", "link", "br", "img"}  # elements without an end
+
+
+class Page(HTMLParser):
+    """Every element, checked to be closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: Counter[str] = Counter()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids.update(value or "" for name, value in attrs if name == "id")
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in EMPTY:
+            assert self.open.pop() == tag
+
+
+def written(directory: Path, measured: list[Measurement], **fields: object) -> tuple[str, str]:
+    path = write_report(kept(directory, measured, **fields))
+    return path.read_text(), (directory / "report.md").read_text()
+
+
+def headings(markdown: str) -> list[str]:
+    return [line[3:] for line in markdown.splitlines() if line.startswith("## ")]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run of everything, with a voided run and failed calls."""
+    directory = tmp_path_factory.mktemp("results")
+    measured = repeated(everything(), repetitions=3)
+    measured[0] = replace(measured[0], voided="the generator was the bottleneck")
+    measured[1] = with_errors(measured[1], {"timeout": 7})
+    write_report(kept(directory, measured))
+    return directory
+
+
+def test_the_verdicts_come_first_and_every_section_that_has_something_is_there(full: Path) -> None:
+    assert headings((full / "report.md").read_text()) == [
+        "Verdicts",
+        "Results",
+        "Where the time goes",
+        "Resources",
+        "Beside the original report",
+        "Open loop",
+        "Factors",
+        "Failed calls",
+        "Voided runs",
+        "Machine, versions, settings",
+        "How it was measured",
+    ]
+
+
+def test_the_page_loads_nothing_and_runs_nothing(full: Path) -> None:
+    html = (full / "report.html").read_text()
+    page = Page(html)
+    assert page.tags["script"] == 0
+    fetched = [value for name, value in page.attributes if name in ("src", "href", "xlink:href", "srcset", "action")]
+    assert all(value.startswith(("#", "data:")) for value in fetched)
+    assert not re.search(r"url\((?!#)", html)
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_the_page_is_well_formed_and_its_pictures_do_not_share_ids(full: Path) -> None:
+    page = Page((full / "report.html").read_text())
+    assert page.open == []
+    assert [name for name, count in page.ids.items() if count > 1] == []
+    used = {value[1:] for name, value in page.attributes if name == "href" and value.startswith("#")}
+    clips = {match for name, value in page.attributes for match in re.findall(r"url\(#([^)]*)\)", value)}
+    assert (used | clips) <= page.ids.keys()
+    assert page.tags["svg"] >= 15
+
+
+def test_pictures_follow_light_and_dark_and_keep_their_text(full: Path) -> None:
+    html = (full / "report.html").read_text()
+    assert "prefers-color-scheme: dark" in html
+    assert "#0000" not in html  # no stand-in for a colour is left
+    svg = html[html.index("<svg viewBox") :]
+    assert "var(--grpc)" in svg
+    assert ">REST is faster" in svg
+
+
+def test_the_same_results_make_the_same_bytes(tmp_path: Path) -> None:
+    measured = repeated([GRPC, REST], 3)
+    assert written(tmp_path / "one", measured) == written(tmp_path / "two", measured)
+
+
+def test_the_report_says_where_it_comes_from(full: Path) -> None:
+    markdown = (full / "report.md").read_text()
+    for fact in ("0123abc", "seed 7", "Example CPU", "1.40", "1 %", "one machine", "coordinated omission"):
+        assert fact in markdown
+
+
+def test_raw_results_have_one_row_a_route_with_everything(full: Path) -> None:
+    table = pq.read_table(full / "raw.parquet").to_pylist()
+    measured = measurements.read(full)
+    assert len(table) == sum(len(m.routes) for m in measured)
+    first = table[0]
+    route = measured[0].routes[first["route"]]
+    assert (first["calls"], first["total_us"], first["histogram"]) == (route.calls, route.total_us, route.histogram)
+    assert first["mean_us"] == pytest.approx(route.total_us / route.calls)
+    assert first["p50_us"] < first["p90_us"] < first["p99_us"] <= first["max_us"]
+    assert first["voided"] == "the generator was the bottleneck"
+    assert dict(first["pss_bytes"]).keys() == {"edge", "sidecar", "workload", "generator"}
+    assert dict(next(row for row in table if row["failed"])["errors"]) == {"timeout": 7}
+
+
+def test_a_failed_control_opens_the_report(tmp_path: Path) -> None:
+    again = replace(GRPC, variant="again")
+    html, markdown = written(tmp_path, [*repeated([GRPC, REST]), *repeated([again], slower=1.5)])
+    assert markdown.index("THE CONTROL FAILED") < markdown.index("## Verdicts")
+    assert 'class="notice bad" role=alert' in html
+
+
+def test_names_and_causes_from_outside_are_text(tmp_path: Path) -> None:
+    odd = Cell("grpc", HOSTILE, 25, variant=HOSTILE)
+    process = ProcessUse(HOSTILE, HOSTILE, 1.0, 10**6)
+    measured = [
+        replace(with_errors(m, {HOSTILE: 3}), processes=(process,), hops=(Hops(HOSTILE, 4, 10.0, {HOSTILE: 10.0}),))
+        for m in repeated([odd, replace(odd, path=HOSTILE), replace(odd, variant="")], repetitions=3)
+    ]
+    measured.append(replace(made(odd, 9), voided=HOSTILE))
+    directory = kept(tmp_path, measured, machine={"<b>": "<i>"}, git_revision="<u>|")
+    results = (
+        directory / measurements.FILE
+    )  # another program may have written half a surrogate pair, which ours does not
+    results.write_text(results.read_text().replace("SURROGATE", "\\ud800"))
+    html = write_report(directory).read_text()
+    markdown = (directory / "report.md").read_text()
+    page = Page(html)
+    assert page.open == []
+    assert (page.tags["script"], page.tags["u"]) == (0, 0)
+    assert "<script" not in markdown
+    assert "](http" not in markdown
+    assert "\x1b" not in html + markdown
+    for table in re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1  # no name adds a column
+    assert pq.read_table(directory / "raw.parquet").num_rows == len(measured)
+
+
+def test_thousands_of_causes_and_voided_runs_are_bounded(tmp_path: Path) -> None:
+    causes = {f"cause {number}": 1 for number in range(5_000)}
+    measured = [with_errors(m, causes) for m in repeated([GRPC, REST], 3)]
+    measured += [replace(made(GRPC, number), voided=f"reason {number}") for number in range(4, 300)]
+    html, markdown = written(tmp_path, measured)
+    assert "4,988 other causes" in markdown
+    assert "100 of 296; raw.parquet has them all" in markdown
+    assert len(html) < 200_000
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        [made(GRPC)],
+        [replace(m, voided="late") for m in repeated([GRPC, REST], 3)],
+        [without_answers(m) for m in repeated([GRPC, REST], 3)],
+        [replace(m, routes={}) for m in repeated([GRPC, REST], 3)],
+        [replace(m, seconds=0.0) for m in repeated([GRPC, REST], 3)],
+        [replace(m, hops=(Hops("/", 3, 0.0, {"edge": -1.0}), Hops("/b", 0, 1.0, {}))) for m in repeated([GRPC], 3)],
+        [without_answers(m) for m in repeated([replace(GRPC, rate=5.0), replace(GRPC, rate=50.0)], 3)],
+    ],
+    ids=["one run", "all voided", "no answers", "no routes", "no time", "odd hops", "silent open loop"],
+)
+def test_odd_results_make_a_report_without_nan(tmp_path: Path, measured: list[Measurement]) -> None:
+    html, markdown = written(tmp_path, measured)
+    assert Page(html).open == []
+    assert not re.search(r"\b(nan|inf|None)\b", markdown)
+    assert not re.search(r">[^<]*\b(nan|inf|None)\b", html)
+
+
+def test_hops_that_do_not_add_up_are_said(tmp_path: Path) -> None:
+    off = Hops("/a/hello", 40, 1_000.0, {"edge": 500.0, "sidecar": 400.0})
+    _, markdown = written(tmp_path, [replace(m, hops=(off,)) for m in repeated([GRPC], 3)])
+    assert "the parts are off by more than 5.0 % of the whole" in markdown
+    assert "90 %" in markdown
+
+
+def test_a_directory_without_results_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableResults, match="holds no benchmark"):
+        write_report(tmp_path)
+    runs.write(run_of([made(GRPC)]), tmp_path)
+    with pytest.raises(UnreadableResults, match="holds no measurement yet"):
+        write_report(tmp_path)
+    (tmp_path / measurements.FILE).write_text('{"foreign": 1}\n')
+    with pytest.raises(UnreadableResults, match=r"line 1 is no measurement"):
+        write_report(tmp_path)
