@@ -1,4 +1,4 @@
-"""What must hold of the settings of a mesh: its edge, limits, telemetry and identity. Pure; asked by mesh/invariants.py.
+"""What must hold of the settings of a mesh: its edge, limits, telemetry, identity and faults. Pure; asked by mesh/invariants.py.
 
 The bounds are those of Envoy, of ports and of certificates; each problem is one sentence that says what to do.
 """
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from ipaddress import ip_address
 
 from mesh.events import Edge, Identity, Limits, Telemetry, Workload
+from mesh.topology import Fault
 
 DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 DNS_NAME_MAX = 253
@@ -22,6 +23,8 @@ UINT31_MAX = 2**31 - 1  # what an HTTP/2 setting holds
 HEADERS_MAX_KIB = 8_192  # Envoy's own bound
 CERTIFICATE_MIN_SECONDS = 10  # shorter, and a renewal could not overtake the expiry
 CERTIFICATE_MAX_SECONDS = 10 * 366 * 86_400
+FAULT_MIN_MS = 0.001
+FAULT_MAX_MS = 100.0  # the sidecar's worker does nothing else meanwhile (mesh/xds/fault.lua)
 
 
 def edge_problems(edge: Edge, workloads: Mapping[str, Workload]) -> Iterator[str]:
@@ -86,6 +89,13 @@ def identity_problems(identity: Identity) -> Iterator[str]:
             f"identity: certificate_lifetime_seconds is {identity.certificate_lifetime_seconds}; "
             f"it must be from {CERTIFICATE_MIN_SECONDS} (a renewal takes time) to {CERTIFICATE_MAX_SECONDS}"
         )
+
+
+def fault_problems(workload: str, fault: Fault) -> Iterator[str]:
+    if not FAULT_MIN_MS <= fault.delay_ms <= FAULT_MAX_MS:
+        yield f"fault in {workload}: delay_ms is {fault.delay_ms}; it must be from {FAULT_MIN_MS} to {FAULT_MAX_MS}"
+    if not 0 < fault.percent <= 100:
+        yield f"fault in {workload}: percent is {fault.percent}; it must be above 0 and at most 100"
 
 
 def address_parts(address: str) -> tuple[str, int] | None:

@@ -20,4 +20,18 @@ class ShiftTraffic:
     weights: dict[str, int]  # version -> percent
 
 
-Command = ApplyTopology | ShiftTraffic
+@dataclass(frozen=True, slots=True)
+class InjectFault:
+    """Let the sidecar of a workload delay calls; instead of the fault that it has, if it has one."""
+
+    workload: str  # its id
+    delay_ms: float
+    percent: float = 100.0  # of the calls
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFault:
+    workload: str
+
+
+Command = ApplyTopology | ShiftTraffic | InjectFault | ClearFault

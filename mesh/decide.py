@@ -12,18 +12,22 @@ another or none  this             another or none   this is said
 another or none  this             this              nothing: it is so already
 some             none             some              it is taken back
 some             none             none              nothing: it is gone already
+
+A fault is no facet: no file speaks of one, so applying a file leaves it, unless its workload goes.
 """
 
 from collections.abc import Iterator
 from typing import assert_never
 
-from mesh.commands import ApplyTopology, Command, ShiftTraffic
-from mesh.errors import InvalidTopology, UnknownService, UnknownVersion, WeightsDoNotSum
+from mesh.commands import ApplyTopology, ClearFault, Command, InjectFault, ShiftTraffic
+from mesh.errors import InvalidTopology, UnknownService, UnknownVersion, UnknownWorkload, WeightsDoNotSum
 from mesh.events import (
     ContractPublished,
     ContractWithdrawn,
     Declaration,
     EdgeOpened,
+    FaultCleared,
+    FaultInjected,
     IdentityGoverned,
     LimitsSet,
     MeshEvent,
@@ -37,7 +41,7 @@ from mesh.events import (
     WorkloadLeft,
 )
 from mesh.invariants import check
-from mesh.topology import Service, Topology, evolved
+from mesh.topology import Fault, Service, Topology, evolved
 
 Key = tuple[str, ...]
 Facet = (
@@ -54,10 +58,17 @@ Facet = (
 
 
 def decide(topology: Topology, command: Command) -> list[MeshEvent]:
-    """What `command` leads to in `topology`. Raises: UnknownService, UnknownVersion, WeightsDoNotSum, InvalidTopology."""
+    """What `command` leads to in `topology`.
+
+    Raises: UnknownService, UnknownVersion, UnknownWorkload, WeightsDoNotSum, InvalidTopology.
+    """
     match command:
         case ShiftTraffic():
             events = shift_traffic(topology, command)
+        case InjectFault():
+            events = inject_fault(topology, command)
+        case ClearFault():
+            events = clear_fault(topology, command)
         case ApplyTopology():
             events = apply_topology(topology, command)
         case _:
@@ -81,6 +92,26 @@ def shift_traffic(topology: Topology, command: ShiftTraffic) -> list[MeshEvent]:
         raise WeightsDoNotSum(command.service, command.weights)
     weights = {version: command.weights.get(version, 0) for version in in_force}
     return [] if weights == in_force else [TrafficShifted(command.service, weights)]
+
+
+def inject_fault(topology: Topology, command: InjectFault) -> list[MeshEvent]:
+    """Raises: UnknownWorkload. The bounds of a fault are looked at with the topology that it leads to."""
+    _check_workload(topology, command.workload)
+    if topology.faults.get(command.workload) == Fault(command.delay_ms, command.percent):
+        return []
+    return [FaultInjected(command.workload, command.delay_ms, command.percent)]
+
+
+def clear_fault(topology: Topology, command: ClearFault) -> list[MeshEvent]:
+    """Raises: UnknownWorkload."""
+    _check_workload(topology, command.workload)
+    return [FaultCleared(command.workload)] if command.workload in topology.faults else []
+
+
+def _check_workload(topology: Topology, id_: str) -> None:
+    known = topology.workloads()
+    if id_ not in known:
+        raise UnknownWorkload(id_, known=sorted(known))
 
 
 def apply_topology(topology: Topology, command: ApplyTopology) -> list[MeshEvent]:

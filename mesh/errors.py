@@ -4,6 +4,7 @@ MeshError
 ├── Refused                  the command makes no sense now; nothing was appended
 │   ├── UnknownService
 │   ├── UnknownVersion
+│   ├── UnknownWorkload
 │   ├── WeightsDoNotSum
 │   └── InvalidTopology      what the mesh would become contradicts itself
 ├── UnreadableFile           a topology file cannot be understood; it says where
@@ -31,6 +32,11 @@ class UnknownService(Refused):
 class UnknownVersion(Refused):
     def __init__(self, service: str, version: str, known: list[str]) -> None:
         super().__init__(f"{service} has no workload of version {version!r}; there are {', '.join(known) or 'none'}")
+
+
+class UnknownWorkload(Refused):
+    def __init__(self, workload: str, known: list[str]) -> None:
+        super().__init__(f"no workload is called {workload!r}; there are {', '.join(known) or 'none yet'}")
 
 
 class WeightsDoNotSum(Refused):

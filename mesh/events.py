@@ -7,6 +7,7 @@ stream          events
 mesh            what configuration is built from: ContractPublished ... TopologyApplied
 nodes/<id>      what each Envoy answered: SnapshotAccepted, SnapshotRejected
 calls/<edge>    the journal: CallAnswered, StreamEnded, CallFinished, CallsLost
+runs            what was measured: BenchmarkBegun, BenchmarkEnded
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ class Edge:
     grpc_host: str = "pspd.local"
     rest_host: str = "pspd-rest.local"
     allow_origins: tuple[str, ...] = ()  # of other sites whose pages may call (CORS); "*": any
+    journal: bool = (
+        True  # False: calls leave no trace in the log; to measure what the journal costs, and for nothing else
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,20 @@ class TrafficShifted:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultInjected:
+    """From this commit on, the sidecar of `workload` delays calls on their way in. The fault leaves with the workload."""
+
+    workload: str  # its id
+    delay_ms: float
+    percent: float = 100.0  # of the calls
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCleared:
+    workload: str
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeOpened:
     edge: Edge
 
@@ -198,6 +216,8 @@ MeshEvent = (
     | WorkloadJoined
     | WorkloadLeft
     | TrafficShifted
+    | FaultInjected
+    | FaultCleared
     | EdgeOpened
     | LimitsSet
     | TelemetryPointed
@@ -292,4 +312,35 @@ class CallsLost:
 
 CallEvent = CallAnswered | StreamEnded | CallFinished | CallsLost
 
-Event = MeshEvent | NodeEvent | CallEvent
+
+# runs
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkBegun:
+    run_id: str
+    kind: str  # what is compared, as `meshlog bench` names it
+    began_at_us: int
+    seed: int  # of the order of the cells
+    git_revision: str
+    meshlog_version: str
+    machine: dict[str, str]
+    settings: dict[str, str]
+    cells: int  # to be measured
+    repetitions: int  # of every cell
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkEnded:
+    run_id: str
+    outcome: str  # "finished", "interrupted" or "failed"
+    ended_at_us: int
+    measured: int  # repetitions that count
+    voided: int  # repetitions that do not
+    verdicts: tuple[str, ...]  # a sentence each
+    results: str  # where they are
+
+
+RunEvent = BenchmarkBegun | BenchmarkEnded
+
+Event = MeshEvent | NodeEvent | CallEvent | RunEvent

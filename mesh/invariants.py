@@ -7,13 +7,21 @@ routes       one method and path means one route on one path of the edge; retrie
 contracts    a gRPC service names a published contract, and no other service answers for its gRPC services
 weights      percents that sum to 100, and nothing goes to a version without workloads
 addresses    of one workload alone; the edge's ports are its own
-the rest     edge, limits, telemetry, identity: mesh/bounds.py
+the rest     edge, limits, telemetry, identity, faults: mesh/bounds.py
 """
 
 import re
 from collections.abc import Collection, Iterator
 
-from mesh.bounds import address_parts, edge_problems, identity_problems, limits_problems, telemetry_problems, twice
+from mesh.bounds import (
+    address_parts,
+    edge_problems,
+    fault_problems,
+    identity_problems,
+    limits_problems,
+    telemetry_problems,
+    twice,
+)
 from mesh.errors import InvalidTopology
 from mesh.events import Route
 from mesh.topology import Service, Topology
@@ -50,6 +58,8 @@ def problems(topology: Topology) -> Iterator[str]:
     yield from limits_problems(topology.limits)
     yield from telemetry_problems(topology.telemetry)
     yield from identity_problems(topology.identity)
+    for workload, fault in topology.faults.items():
+        yield from fault_problems(workload, fault)
 
 
 def _names(topology: Topology) -> Iterator[str]:

@@ -10,6 +10,8 @@ from mesh.events import (
     Declaration,
     Edge,
     EdgeOpened,
+    FaultCleared,
+    FaultInjected,
     Identity,
     IdentityGoverned,
     Limits,
@@ -56,6 +58,14 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is put in the way of a workload's calls, in its sidecar."""
+
+    delay_ms: float
+    percent: float = 100.0  # of the calls
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     contracts: dict[str, bytes] = field(default_factory=dict)  # name -> FileDescriptorSet
     services: dict[str, Service] = field(default_factory=dict)
@@ -64,6 +74,7 @@ class Topology:
     telemetry: Telemetry = field(default_factory=Telemetry)
     identity: Identity = field(default_factory=Identity)
     applied: Declaration | None = None  # what was declared last
+    faults: dict[str, Fault] = field(default_factory=dict)  # by the workload's id
 
     def workloads(self) -> dict[str, Workload]:
         return {id_: workload for service in self.services.values() for id_, workload in service.workloads.items()}
@@ -71,11 +82,10 @@ class Topology:
 
 def evolve(topology: Topology, event: MeshEvent) -> Topology:
     """The topology after `event`. Never fails: an event in the log is a fact."""
+    topology = replace(topology, faults=_evolve_faults(topology, event))
     match event:
-        case ContractPublished(contract, descriptor_set):
-            return replace(topology, contracts={**topology.contracts, contract: descriptor_set})
-        case ContractWithdrawn(contract):
-            return replace(topology, contracts=_without(topology.contracts, contract))
+        case ContractPublished() | ContractWithdrawn():
+            return replace(topology, contracts=_evolve_contracts(topology.contracts, event))
         case EdgeOpened(edge):
             return replace(topology, edge=edge)
         case LimitsSet(limits):
@@ -86,6 +96,8 @@ def evolve(topology: Topology, event: MeshEvent) -> Topology:
             return replace(topology, identity=identity)
         case TopologyApplied(declaration):
             return replace(topology, applied=declaration)
+        case FaultInjected() | FaultCleared():
+            return topology
         case ServiceRetired(service):
             return replace(topology, services=_without(topology.services, service))
         case ServiceDeclared() | RoutesPublished() | TrafficShifted() | WorkloadJoined() | WorkloadLeft():
@@ -102,6 +114,29 @@ def evolved(events: Iterable[MeshEvent], topology: Topology | None = None) -> To
     for event in events:
         topology = evolve(topology, event)
     return topology
+
+
+def _evolve_contracts(contracts: dict[str, bytes], event: ContractPublished | ContractWithdrawn) -> dict[str, bytes]:
+    match event:
+        case ContractPublished(contract, descriptor_set):
+            return {**contracts, contract: descriptor_set}
+        case ContractWithdrawn(contract):
+            return _without(contracts, contract)
+        case _:
+            assert_never(event)
+
+
+def _evolve_faults(topology: Topology, event: MeshEvent) -> dict[str, Fault]:
+    """A fault goes when it is cleared, and with its workload, however that goes."""
+    match event:
+        case FaultInjected(workload, delay_ms, percent):
+            return {**topology.faults, workload: Fault(delay_ms, percent)}
+        case FaultCleared(workload) | WorkloadLeft(workload):
+            return _without(topology.faults, workload)
+        case ServiceRetired(service):
+            return _without(topology.faults, *topology.services.get(service, Service()).workloads)
+        case _:
+            return topology.faults
 
 
 def _evolve_service(
@@ -122,5 +157,5 @@ def _evolve_service(
             assert_never(event)
 
 
-def _without(mapping: dict[str, Value], key: str) -> dict[str, Value]:
-    return {name: value for name, value in mapping.items() if name != key}
+def _without(mapping: dict[str, Value], *keys: str) -> dict[str, Value]:
+    return {name: value for name, value in mapping.items() if name not in keys}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mesh.commands import ApplyTopology, Command, ShiftTraffic
+from mesh.commands import ApplyTopology, ClearFault, Command, InjectFault, ShiftTraffic
 from mesh.events import (
     ContractPublished,
     ContractWithdrawn,
@@ -13,6 +13,8 @@ from mesh.events import (
     DeclaredService,
     Edge,
     EdgeOpened,
+    FaultCleared,
+    FaultInjected,
     Identity,
     IdentityGoverned,
     Limits,
@@ -105,8 +107,15 @@ def shifts() -> SearchStrategy[ShiftTraffic]:
     return st.builds(ShiftTraffic, st.sampled_from([*SERVICES, "nobody"]), sensible | wild)
 
 
+def faults() -> SearchStrategy[InjectFault | ClearFault]:
+    """Some of workloads that may be there, some beyond the bounds."""
+    workload = st.sampled_from([f"{name}-{version}-0" for name in SERVICES for version in VERSIONS])
+    number = st.sampled_from([-1.0, 0.0, 0.5, 2.0, 100.0, 101.0, float("nan"), float("inf")])
+    return st.builds(InjectFault, workload, number, number) | st.builds(ClearFault, workload)
+
+
 def commands() -> SearchStrategy[Command]:
-    return st.one_of(st.builds(ApplyTopology, declarations()), shifts())
+    return st.one_of(st.builds(ApplyTopology, declarations()), shifts(), faults())
 
 
 def mesh_events() -> SearchStrategy[MeshEvent]:
@@ -126,6 +135,8 @@ def mesh_events() -> SearchStrategy[MeshEvent]:
         st.builds(WorkloadJoined, workload),
         st.builds(WorkloadLeft, id_, service),
         st.builds(TrafficShifted, service, weights),
+        st.builds(FaultInjected, id_, st.floats(allow_nan=False)),
+        st.builds(FaultCleared, id_),
         st.builds(EdgeOpened, st.builds(Edge, st.text())),
         st.builds(LimitsSet, st.builds(Limits, st.integers())),
         st.builds(TelemetryPointed, st.builds(Telemetry, st.text())),

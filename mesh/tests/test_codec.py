@@ -1,5 +1,6 @@
 """What the codec promises: whatever was written can be read, by this meshlog and by every later one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from mesh.commands import ApplyTopology, Command, ShiftTraffic
 from mesh.errors import Refused, UnreadableEvent
 from mesh.events import (
+    BenchmarkBegun,
+    BenchmarkEnded,
     CallAnswered,
     CallFinished,
     CallsLost,
@@ -21,6 +24,8 @@ from mesh.events import (
     Edge,
     EdgeOpened,
     Event,
+    FaultCleared,
+    FaultInjected,
     Identity,
     IdentityGoverned,
     Limits,
@@ -48,6 +53,7 @@ SAMPLES = Path(__file__).parent / "samples" / "events.hex"
 ROUTE = Route("b.numbers", "GET", "/b/numbers", 330.0, retries=2, streams=True)
 WORKLOAD = Workload("a-v1-1", "a", "v1", "127.0.0.1:15100", "unix:app.sock")
 EDGE = Edge("edge", "127.0.0.1", 8080, 8081, 9901, "pspd.local", "pspd-rest.local", ("https://pspd.local",))
+UNJOURNALED = replace(EDGE, journal=False)
 LIMITS = Limits(60, 100, 1_048_576, 10.0, 30.0, 330.0, 300.0, 8_192, 256, 8_192, 8_192)
 TELEMETRY = Telemetry("http://127.0.0.1:4317", "grpc", 12.5, "http://localhost:16686/trace/{trace_id}")
 IDENTITY = Identity("pspd.local", 86_400)
@@ -80,6 +86,18 @@ RECORDED: tuple[Event, ...] = (
     StreamEnded("4bf9", "0af7651916cd43dd8448eb211c80319c", 7, None, 10, 120, 1_700_000_000_060_000),
     CallFinished("4bf9", "127.0.0.1:15100", "DC", "downstream_remote_disconnect", 120, 1, 60_000, 2_000),
     CallsLost(1_700_000_000_000_000, 1_700_000_001_000_000, 3, "disk full"),
+    EdgeOpened(UNJOURNALED),  # since an edge may be without a journal
+    TopologyApplied(
+        Declaration(
+            *({"pspd": b"\x00\xff"}, {"b": DECLARED}, {"a-v1-1": WORKLOAD}, UNJOURNALED, LIMITS, TELEMETRY, IDENTITY)
+        )
+    ),
+    FaultInjected("a-v1-1", 2.5, 50.0),
+    FaultCleared("a-v1-1"),
+    BenchmarkBegun(
+        *("r1", "quick", 1_700_000_000_000_000, 7, "abc123", "0.1.0", {"cpu": "2 cores"}, {"users": "25"}, 8, 10)
+    ),
+    BenchmarkEnded("r1", "finished", 1_700_000_060_000_000, 79, 1, ("REST is faster for A",), "runs/r1"),
 )
 
 

@@ -70,6 +70,7 @@ def test_every_topology_that_commands_lead_to_makes_sense(wished: list[Command])
     for command in wished:
         topology = after(topology, command)
         check(topology)
+        assert topology.faults.keys() <= topology.workloads().keys()
         for service in topology.services.values():
             assert sum(service.shares().values()) == (100 if service.workloads else 0)
 

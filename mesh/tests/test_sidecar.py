@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,10 @@ from mesh.events import Telemetry
 from mesh.identity import Authority
 from mesh.tests.envoys import Running, apps, listening, running, until
 from mesh.tests.plain_mesh import topology
-from mesh.topology import Topology
+from mesh.topology import Fault, Topology
 from mesh.xds.consistency import name_of
 from mesh.xds.http import otlp_cluster, rbac_filter
+from mesh.xds.messages import unpacked
 from mesh.xds.sidecar import APP_CALLS_IN_FLIGHT, sidecar_inputs, sidecar_resources
 from mesh.xds.tls import connection_seconds
 
@@ -169,6 +171,73 @@ def test_what_concerns_other_workloads_is_no_input_of_a_sidecar() -> None:
     service = wanted.services["w"]
     other = replace(service, workloads={"w-v1-1": service.workloads["w-v1-1"]}, weights={"v1": 100})
     assert sidecar_inputs(wanted, SIDECAR) == sidecar_inputs(replace(wanted, services={"w": other}), SIDECAR)
+
+
+def faulted(wanted: Topology, delay_ms: float, percent: float = 100.0) -> Topology:
+    return replace(wanted, faults={"w-v1-1": Fault(delay_ms, percent)})
+
+
+def filters(wanted: Topology) -> list[str]:
+    """The names of the HTTP filters of the sidecar, in order."""
+    inbound: Any = sidecar_resources(wanted, SIDECAR, 1)[-1]
+    return [filter_.name for filter_ in unpacked(inbound.filter_chains[0].filters[0].typed_config).http_filters]
+
+
+def test_a_sidecar_without_a_fault_has_no_trace_of_one() -> None:
+    assert filters(topology()) == ["envoy.filters.http.rbac", "envoy.filters.http.router"]
+
+
+def test_a_fault_stands_between_who_may_call_and_the_call_itself() -> None:
+    assert filters(faulted(topology(), 2)) == ["envoy.filters.http.rbac", "fault", "envoy.filters.http.router"]
+
+
+def test_a_fault_is_an_input_of_its_own_sidecar_alone() -> None:
+    wanted = topology(("v1", "v2"))
+    for sidecar, is_same in ((SIDECAR, False), ("sidecar-w-v2-1", True)):
+        assert (sidecar_inputs(wanted, sidecar) == sidecar_inputs(faulted(wanted, 2), sidecar)) is is_same
+
+
+async def seconds_of_each(session: httpx.AsyncClient, url: str, calls: int) -> list[float]:
+    took = []
+    for _ in range(calls):
+        begun = time.perf_counter()
+        assert (await session.get(url)).text == "v1"
+        took.append(time.perf_counter() - begun)
+    return took
+
+
+@pytest.mark.parametrize("delay_ms", [0.05, 2.5, 60.0])
+async def test_no_call_through_a_fault_is_faster_than_its_delay_and_it_ends_when_it_is_taken_out(
+    delay_ms: float,
+) -> None:
+    async with sidecar_alone() as (mesh, wanted):
+        mesh.identify("edge", "edge")
+        identity = mesh.directory("edge") / "identity"
+        [workload] = wanted.workloads().values()
+        url = f"https://{workload.address}/w"
+        mesh.publish(replace(faulted(wanted, delay_ms), edge=None), 2)
+        await mesh.acknowledged(2)
+        async with httpx.AsyncClient(verify=client(identity, identity)) as session:
+            await seconds_of_each(session, url, 1)  # on a connection from before, a call may go as before
+            assert min(await seconds_of_each(session, url, 20)) >= delay_ms / 1_000
+        mesh.publish(replace(wanted, edge=None), 3)
+        await mesh.acknowledged(3)
+        async with httpx.AsyncClient(verify=client(identity, identity)) as session:
+            if delay_ms == 60.0:  # far above what a call takes even on a busy machine
+                assert min(await seconds_of_each(session, url, 20)) < delay_ms / 1_000
+
+
+async def test_a_fault_for_some_of_the_calls_spares_the_others() -> None:
+    async with sidecar_alone() as (mesh, wanted):
+        mesh.identify("edge", "edge")
+        identity = mesh.directory("edge") / "identity"
+        [workload] = wanted.workloads().values()
+        mesh.publish(replace(faulted(wanted, 60, 50), edge=None), 2)
+        await mesh.acknowledged(2)
+        async with httpx.AsyncClient(verify=client(identity, identity)) as session:
+            took = await seconds_of_each(session, f"https://{workload.address}/w", 60)
+        # of 60 fair draws fewer than 10 come out one way once in 30 million times
+        assert 10 <= sum(seconds >= 0.060 for seconds in took) <= 50
 
 
 @pytest.mark.parametrize(

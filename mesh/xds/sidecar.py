@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from mesh.errors import InvalidTopology
 from mesh.events import Limits, Telemetry, Workload
 from mesh.spiffe import EDGE, spiffe_id
-from mesh.topology import Topology
+from mesh.topology import Fault, Topology
 from mesh.xds.clusters import (
     address,
     circuit_breakers,
@@ -22,6 +22,7 @@ from mesh.xds.clusters import (
     http2_upstream,
     static_cluster,
 )
+from mesh.xds.fault import fault_filter
 from mesh.xds.http import listener, otlp_cluster, rbac_filter, router_filter, tracing
 from mesh.xds.messages import message
 from mesh.xds.tls import downstream_mutual_tls
@@ -48,7 +49,13 @@ def sidecar_resources(topology: Topology, node_id: str, position: int) -> list[M
     return [
         _app_cluster(workload, topology.services[workload.service].protocol, topology.limits),
         otlp_cluster(topology.telemetry),
-        _inbound_listener(workload, topology.identity.trust_domain, topology.limits, topology.telemetry),
+        _inbound_listener(
+            workload,
+            topology.faults.get(workload.id),
+            topology.identity.trust_domain,
+            topology.limits,
+            topology.telemetry,
+        ),
     ]
 
 
@@ -56,7 +63,8 @@ def sidecar_inputs(topology: Topology, node_id: str) -> object:
     """All that sidecar_resources() reads of `topology`: where this is equal, so are the resources."""
     workload = _workload(topology, node_id)
     protocol = topology.services[workload.service].protocol
-    return workload, protocol, topology.limits, topology.telemetry, topology.identity
+    fault = topology.faults.get(workload.id)
+    return workload, protocol, fault, topology.limits, topology.telemetry, topology.identity
 
 
 def _workload(topology: Topology, node_id: str) -> Workload:
@@ -84,11 +92,14 @@ def _app_cluster(workload: Workload, protocol: str, limits: Limits) -> Message:
     return cluster
 
 
-def _inbound_listener(workload: Workload, trust_domain: str, limits: Limits, telemetry: Telemetry) -> Message:
+def _inbound_listener(
+    workload: Workload, fault: Fault | None, trust_domain: str, limits: Limits, telemetry: Telemetry
+) -> Message:
+    only_the_edge = rbac_filter([spiffe_id(trust_domain, EDGE)])
     manager = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager")(
         stat_prefix=LISTENER,
         codec_type="AUTO",
-        http_filters=[rbac_filter([spiffe_id(trust_domain, EDGE)]), router_filter()],
+        http_filters=[only_the_edge, *([fault_filter(fault)] if fault else []), router_filter()],
         route_config=_all_to_the_app(),
         tracing=tracing(telemetry, PREFIX + workload.service, tags={"meshlog.workload": workload.id}),
         http_protocol_options={"enable_trailers": True},  # how a stream that fails midway says so over HTTP/1.1
