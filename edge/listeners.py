@@ -34,11 +34,11 @@ def edge_listener(topology: Topology, edge: Edge, asked: str) -> Any:
     return opened
 
 
-def http_filters(topology: Topology, asked: str) -> list[Any]:
+def http_filters(topology: Topology, edge: Edge, asked: str) -> list[Any]:
     """From the client to the service; an answer passes them the other way round, the journal last."""
     cors = message("envoy.extensions.filters.http.cors.v3.Cors")()
     return [
-        lua_filter("journal", journal_source(asked)),
+        *([lua_filter("journal", journal_source(asked))] if edge.journal else []),
         http_filter("cors", cors),
         errors_filter(asked),
         http_filter("buffer", buffer(topology.limits)),
@@ -52,8 +52,8 @@ def _manager(topology: Topology, edge: Edge, asked: str) -> Any:
     return message(MANAGER)(
         stat_prefix=asked,
         rds={"config_source": ads_source(), "route_config_name": asked},
-        http_filters=http_filters(topology, asked),
-        access_log=[_access_log()],
+        http_filters=http_filters(topology, edge, asked),
+        access_log=[_access_log()] if edge.journal else [],
         local_reply_config=local_replies(),
         tracing=tracing(topology.telemetry, edge.id, sampling_percent=topology.telemetry.sampling_percent),
         server_name="meshlog",  # and nothing of what is behind it

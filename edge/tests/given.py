@@ -72,9 +72,16 @@ def a_mesh(
     limits: Limits | None = None,
     timeout_seconds: float = 5.0,
     allow_origins: tuple[str, ...] = (),
+    journal: bool = True,
 ) -> Topology:
     """Services a, b, a-rest and b-rest, one version each; every application serves both names of its protocol."""
-    edge = Edge(grpc_port=ports.grpc, rest_port=ports.rest, admin_port=ports.admin, allow_origins=allow_origins)
+    edge = Edge(
+        grpc_port=ports.grpc,
+        rest_port=ports.rest,
+        admin_port=ports.admin,
+        allow_origins=allow_origins,
+        journal=journal,
+    )
     events: list[MeshEvent] = [
         ContractPublished("pspd", CONTRACT),
         EdgeOpened(edge),

@@ -59,6 +59,7 @@ def manager(topology: Topology, listener: str) -> Any:
         pytest.param(a_mesh(PORTS), id="services that nobody does the work of"),
         pytest.param(evolved([TWO_VERSIONS, TrafficShifted("a", {"v1": 90, "v2": 10})], MESH), id="two versions"),
         pytest.param(a_mesh(PORTS, allow_origins=("https://x.example", "*")), id="pages of other sites may call"),
+        pytest.param(a_mesh(PORTS, journal=False), id="calls leave no trace"),
         pytest.param(
             evolve(MESH, TelemetryPointed(Telemetry("http://127.0.0.1:4318", "http/protobuf"))), id="spans over HTTP"
         ),
@@ -75,6 +76,15 @@ def test_the_same_topology_and_position_give_the_same_bytes() -> None:
         return [resource.SerializeToString(deterministic=True) for resource in resources]
 
     assert written(edge_resources(MESH, "edge", 3)) == written(edge_resources(MESH, "edge", 3))
+
+
+@pytest.mark.parametrize("listener", ["grpc", "rest"])
+def test_an_edge_without_a_journal_has_no_filter_and_no_access_log_for_it(listener: str) -> None:
+    journaled, silent = manager(MESH, listener), manager(a_mesh(PORTS, journal=False), listener)
+    filters = [filter_.name for filter_ in journaled.http_filters]
+    assert filters[0] == "journal"
+    assert [filter_.name for filter_ in silent.http_filters] == filters[1:]
+    assert (len(journaled.access_log), len(silent.access_log)) == (1, 0)
 
 
 def test_a_node_that_is_not_the_edge_is_told_nothing() -> None:

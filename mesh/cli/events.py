@@ -27,7 +27,9 @@ _LONGEST = 100  # characters of a value, for people
 
 @click.command()
 @click.option(
-    "--stream", type=click.Choice(list(_STREAMS)), help="Only the configuration, what Envoys answered, or the calls."
+    "--stream",
+    type=click.Choice(list(_STREAMS)),
+    help="Only the configuration, what Envoys answered, the calls, or the runs of the benchmark.",
 )
 @click.option(
     "--since",

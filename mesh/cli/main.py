@@ -17,6 +17,7 @@ _COMMANDS = {
     "events": ("mesh.cli.events", "What happened: configuration, nodes, calls."),
     "trace": ("mesh.cli.trace", "The waterfall of one call."),
     "shift": ("mesh.cli.shift", "Spread the calls of a service over its versions."),
+    "fault": ("mesh.cli.fault", "Delay the calls to one workload, on purpose."),
     "doctor": ("mesh.cli.doctor", "Can this machine run a mesh?"),
 }
 

@@ -2,12 +2,11 @@
 
 import click
 
+from mesh.cli.execute import execute
 from mesh.cli.interrupts import run
 from mesh.cli.output import say_json
-from mesh.cli.settings import actor, mesh_options
+from mesh.cli.settings import mesh_options
 from mesh.commands import ShiftTraffic
-from mesh.control.client import ControlClient
-from mesh.errors import SubstrateError
 from mesh.substrates.laptop.places import Places
 
 
@@ -22,9 +21,9 @@ def command(mesh: Places, as_json: bool, service: str, weights: tuple[str, ...],
     Percents sum to 100; versions that are not named get 0.
     """
     shift = ShiftTraffic(service, parsed(weights))
-    position, events = run(_execute(mesh, shift, reason))
+    position, events = run(execute(mesh, shift, reason))
     if as_json:
-        say_json({"position": position, "events": events})
+        say_json({"position": position, "events": list(events)})
     elif events:
         spread = " ".join(f"{version}={percent}" for version, percent in shift.weights.items())
         click.echo(f"{service}: {spread}, since position {position}")
@@ -43,11 +42,3 @@ def parsed(weights: tuple[str, ...]) -> dict[str, int]:
             raise click.BadParameter(f"{version} is named twice", param_hint="WEIGHTS")
         found[version] = int(percent)
     return found
-
-
-async def _execute(mesh: Places, shift: ShiftTraffic, reason: str) -> tuple[int, list[str]]:
-    if not mesh.control_socket.exists():
-        raise SubstrateError(f"{mesh.name} is down; `meshlog up` starts it")
-    async with ControlClient(mesh.control_address) as control:
-        done = await control.execute(shift, actor=actor(), reason=reason)
-    return done.position, list(done.events)

@@ -44,7 +44,7 @@ def command(mesh: Places, as_json: bool) -> None:
 
     The exit status is 0 if all is well, 3 if not, 4 if the mesh is down. With --json one object: mesh, healthy, position,
     control_plane ("ready", "unavailable", "down"), problem, nodes (id, kind, connected, served, acknowledged, rejected), calls
-    (recorded, lost, in_flight; null: nobody knows now), processes (name, kind, pid, state, ports, restarts, problem).
+    (recorded, lost, in_flight; null: nobody knows now), faults (workload, delay_ms, percent), processes (name, kind, pid, state, ports, restarts, problem).
     """
     status = run(_status(mesh))
     if as_json:
@@ -62,7 +62,7 @@ async def _status(mesh: Places) -> dict[str, Any]:
     if not processes:
         books = dict.fromkeys(("recorded", "lost", "in_flight"))
         down = {"healthy": False, "position": 0, "control_plane": "down", "problem": "", "nodes": [], "calls": books}
-        return {"mesh": mesh.name, **down, "processes": []}
+        return {"mesh": mesh.name, **down, "faults": [], "processes": []}
     answer, in_flight = await asyncio.gather(asked(mesh), _in_flight(mesh, processes))
     nodes = [msgspec.to_builtins(node) for node in answer.nodes] if answer else []
     position = answer.position if answer else supervisor_state(mesh).position
@@ -80,6 +80,7 @@ async def _status(mesh: Places) -> dict[str, Any]:
             "lost": sum(books.lost for books in answer.calls) if answer else None,
             "in_flight": in_flight,
         },
+        "faults": [msgspec.to_builtins(fault) for fault in answer.faults] if answer else [],
         "processes": processes,
     }
 
@@ -158,7 +159,7 @@ def _print(status: dict[str, Any]) -> None:
 
 
 def _remarks(status: dict[str, Any]) -> Iterator[str]:
-    """What is not well, and what helps."""
+    """What is not well, or not as usual, and what helps."""
     for process in status["processes"]:
         if process["kind"] == "supervisor" and process["state"] == "dead":
             yield "the supervisor is dead; the mesh goes on serving, and [bold]meshlog up[/] adopts it"
@@ -169,5 +170,8 @@ def _remarks(status: dict[str, Any]) -> Iterator[str]:
     for node in status["nodes"]:
         if node["rejected"]:
             yield f"{node['id']} rejected position {node['served']}: {escape(node['rejected'])}"
+    for fault in status["faults"]:
+        workload, felt = fault["workload"], f"{fault['percent']:g} % of its calls take {fault['delay_ms']:g} ms more"
+        yield f"{workload} has a fault: {felt}; [bold]meshlog fault {workload} --clear[/] takes it out"
     if status["problem"]:
         yield escape(status["problem"])

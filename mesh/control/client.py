@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mesh.commands import Command
-from mesh.control.replies import CallBooks, Executed, MeshStatus, NodeStatus
+from mesh.control.replies import CallBooks, Executed, FaultInForce, MeshStatus, NodeStatus
 from mesh.control.stubs import control_pb2, control_pb2_grpc
 from mesh.control.wire import ERROR_TRAILER, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, entry_from_message, error_named
 from mesh.errors import ControlPlaneUnavailable, MeshError
@@ -57,7 +57,7 @@ class ControlClient:
         return Executed(reply.position, tuple(reply.events))
 
     async def append(self, stream: str, commit: Commit, *, produced: Produced | None = None) -> Position:
-        """To a stream calls/<edge>. Raises: LogUnavailable, UnreadableEvent."""
+        """To a stream calls/<edge>, or to `runs`. Raises: LogUnavailable, UnreadableEvent (what does not belong there)."""
         request = control_pb2.AppendRequest(stream=stream, commit=encode(commit))
         if produced is not None:
             request.producer, request.offset = produced.producer, produced.offset
@@ -79,7 +79,8 @@ class ControlClient:
             for node in reply.nodes
         )
         calls = (CallBooks(books.edge, books.recorded, books.lost) for books in reply.calls)
-        return MeshStatus(reply.position, tuple(nodes), tuple(calls))
+        faults = (FaultInForce(fault.workload, fault.delay_ms, fault.percent) for fault in reply.faults)
+        return MeshStatus(reply.position, tuple(nodes), tuple(calls), tuple(faults))
 
     def read(self, streams: str = "", after: Position = START, limit: int = 0) -> AsyncGenerator[Entry, None]:
         """What is kept now; `limit` 0: all of it. Raises: LogUnavailable, UnreadableEvent."""

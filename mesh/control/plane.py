@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 from mesh.commands import Command
 from mesh.control.node_answers import NodeAnswers
-from mesh.control.replies import CallBooks, Executed, MeshStatus, NodeStatus
+from mesh.control.replies import CallBooks, Executed, FaultInForce, MeshStatus, NodeStatus
 from mesh.errors import ConcurrentAppend, UnreadableEvent
 from mesh.events import CallAnswered, CallsLost, MeshEvent, SnapshotAccepted, SnapshotRejected
 from mesh.log.port import CALLS, MESH, START, Commit, Entry, Log, Position
@@ -92,7 +92,8 @@ class ControlPlane:
             CallBooks(stream.removeprefix(CALLS), tally.get(CallAnswered.__name__, 0), tally.get(CallsLost.__name__, 0))
             for stream, tally in tallies.items()
         )
-        return MeshStatus(self.position, tuple(self._nodes()), tuple(books))
+        faults = (FaultInForce(id_, said.delay_ms, said.percent) for id_, said in self.topology.faults.items())
+        return MeshStatus(self.position, tuple(self._nodes()), tuple(books), tuple(faults))
 
     async def stop(self) -> None:
         """Finish the commands that have begun."""

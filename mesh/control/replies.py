@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mesh.log.port import Position
 from mesh.node_status import NodeStatus
 
-__all__ = ["CallBooks", "Executed", "MeshStatus", "NodeStatus"]
+__all__ = ["CallBooks", "Executed", "FaultInForce", "MeshStatus", "NodeStatus"]
 
 
 class Executed(NamedTuple):
@@ -24,7 +24,17 @@ class CallBooks:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultInForce:
+    """What the sidecar of a workload does to its calls, because somebody wished it."""
+
+    workload: str
+    delay_ms: float
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
 class MeshStatus:
     position: Position  # head of `mesh`
     nodes: tuple[NodeStatus, ...]
     calls: tuple[CallBooks, ...]
+    faults: tuple[FaultInForce, ...] = ()

@@ -1,6 +1,6 @@
 """The control API in front of a control plane and its log (proto/meshlog/control.proto).
 
-Rules: nothing outside `calls/` is appended from here, configuration changes by commands alone; a request with one answer
+Rules: only what others have seen is appended from here (calls, runs of the benchmark), configuration changes by commands alone; a request with one answer
 has an end that we set, whatever the caller asked for; every error is one of mesh/errors.py, by the table in
 mesh/control/wire.py.
 """
@@ -19,11 +19,14 @@ from mesh.control.plane import ControlPlane
 from mesh.control.stubs import control_pb2, control_pb2_grpc
 from mesh.control.wire import ERROR_TRAILER, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, entry_to_message, sentence, status_of
 from mesh.errors import MeshError, SubstrateError, UnreadableEvent
-from mesh.events import CallEvent
+from mesh.events import CallEvent, RunEvent
 from mesh.log.codec import decode, decode_command
-from mesh.log.port import CALLS, Commit, Entry, Log, Produced
+from mesh.log.port import CALLS, RUNS, Commit, Entry, Log, Produced
 
-APPENDABLE = re.compile(rf"{CALLS}[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")
+APPENDABLE = {  # streams -> what they take
+    re.compile(rf"{CALLS}[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}"): CallEvent,
+    re.compile(RUNS): RunEvent,
+}
 UNARY_SECONDS = 30.0  # a disk that takes longer is an error, not something to wait for
 CONCURRENT_REQUESTS_MAX = 512  # those that watch included
 STOP_SECONDS = 5.0  # for what is under way
@@ -85,7 +88,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def Append(self, request: control_pb2.AppendRequest, context: Context) -> control_pb2.AppendReply:  # noqa: N802
         async def appended() -> control_pb2.AppendReply:
-            commit = await _readable(context, lambda: _journal_commit(request))
+            commit = await _readable(context, lambda: _producers_commit(request))
             produced = Produced(request.producer, request.offset) if request.producer else None
             return control_pb2.AppendReply(position=await self._log.append(request.stream, commit, produced=produced))
 
@@ -104,6 +107,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
                 position=status.position,
                 nodes=[control_pb2.NodeStatus(**asdict(node)) for node in status.nodes],
                 calls=[control_pb2.CallBooks(**asdict(books)) for books in status.calls],
+                faults=[control_pb2.FaultInForce(**asdict(fault)) for fault in status.faults],
             )
 
         return await _answered(context, now)
@@ -144,15 +148,16 @@ class ControlService(control_pb2_grpc.ControlServicer):
                 left = None if left is None else left - len(entries)
 
 
-def _journal_commit(request: control_pb2.AppendRequest) -> Commit:
+def _producers_commit(request: control_pb2.AppendRequest) -> Commit:
     """Raises: UnreadableEvent."""
-    if not APPENDABLE.fullmatch(request.stream):
+    taken = next((events for streams, events in APPENDABLE.items() if streams.fullmatch(request.stream)), None)
+    if taken is None:
         raise UnreadableEvent(
-            f"only streams calls/<edge> take appends, not {request.stream!r}; the mesh changes by commands"
+            f"only the streams calls/<edge> and runs take appends, not {request.stream!r}; the mesh changes by commands"
         )
     commit = decode(request.commit)
     for event in commit.events:
-        if not isinstance(event, CallEvent):
+        if not isinstance(event, taken):
             raise UnreadableEvent(f"{type(event).__name__} does not belong into {request.stream}")
     return commit
 

@@ -14,6 +14,7 @@ START: Position = 0  # before the first commit
 MESH = "mesh"
 NODES = "nodes/"  # and the id of a node
 CALLS = "calls/"  # and the id of an edge
+RUNS = "runs"
 
 
 @dataclass(frozen=True, slots=True)

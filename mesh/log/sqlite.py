@@ -1,7 +1,7 @@
 """The log in SQLite: the default, with nothing to install and nothing to run.
 
 One directory holds
-    mesh.db     configuration and what the nodes answered
+    mesh.db     configuration, what the nodes answered, runs of the benchmark
     calls.db    the journal (streams below "calls/"), apart so that neither waits for the other's disk writes
     owner.lock  held by the one process that owns the log, let go by the system however that process ends, removed by one that closes it
 """

@@ -86,6 +86,7 @@ class Running:
         port = wanted.edge.admin_port if wanted.edge and node_id == wanted.edge.id else None
         (directory / "bootstrap.json").write_text(bootstrap_json(node_id, wanted, admin_port=port))
         flags = ["-c", "bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+        flags += ["--drain-strategy", "immediate"]
         with (directory / "envoy.log").open("ab") as log:
             self.processes[node_id] = await asyncio.create_subprocess_exec(
                 envoy_binary(), *flags, cwd=directory, stdout=log, stderr=log

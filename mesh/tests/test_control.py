@@ -20,7 +20,7 @@ from mesh.commands import Command, ShiftTraffic
 from mesh.control import server as server_module
 from mesh.control.client import ControlClient
 from mesh.control.plane import ControlPlane
-from mesh.control.replies import MeshStatus, NodeStatus
+from mesh.control.replies import FaultInForce, MeshStatus, NodeStatus
 from mesh.control.server import ControlServer
 from mesh.control.stubs import control_pb2, control_pb2_grpc
 from mesh.control.wire import REQUEST_BYTES_MAX, error_named, status_of
@@ -34,11 +34,12 @@ from mesh.errors import (
     SubstrateError,
     UnknownService,
     UnknownVersion,
+    UnknownWorkload,
     UnreadableEvent,
     UnreadableFile,
     WeightsDoNotSum,
 )
-from mesh.events import MeshEvent, TrafficShifted
+from mesh.events import BenchmarkBegun, BenchmarkEnded, FaultInjected, MeshEvent, TrafficShifted
 from mesh.log.memory import MemoryLog
 from mesh.log.port import Entry, Produced
 from mesh.log.sqlite import SqliteLog
@@ -46,6 +47,8 @@ from mesh.tests.commits import call, commit
 from mesh.topology import Topology
 
 SHIFT = ShiftTraffic("a", {"v1": 100})
+BEGUN = BenchmarkBegun("r1", "quick", 1, 7, "abc123", "0.1.0", {"cpu": "2 cores"}, {"users": "25"}, 8, 10)
+ENDED = BenchmarkEnded("r1", "finished", 2, 80, 1, ("REST is faster for A",), "runs/r1")
 EDGE = NodeStatus("edge", "edge", connected=True, served=3, acknowledged=2, rejected="no filter 'x'")
 
 
@@ -119,6 +122,7 @@ async def test_words_that_are_no_unicode_do_not_stop_a_command(mesh: Mesh, clien
 RAISED: list[tuple[MeshError, grpc.StatusCode]] = [
     (UnknownService("z", ["a"]), grpc.StatusCode.FAILED_PRECONDITION),
     (UnknownVersion("a", "v9", ["v1"]), grpc.StatusCode.FAILED_PRECONDITION),
+    (UnknownWorkload("z-v1-1", ["a-v1-1"]), grpc.StatusCode.FAILED_PRECONDITION),
     (WeightsDoNotSum("a", {"v1": 90}), grpc.StatusCode.FAILED_PRECONDITION),
     (InvalidTopology("two workloads share 127.0.0.1:15100 — não pode"), grpc.StatusCode.FAILED_PRECONDITION),
     (Refused("no"), grpc.StatusCode.FAILED_PRECONDITION),
@@ -181,10 +185,10 @@ async def test_a_producer_appends_and_asks_how_far_it_got(mesh: Mesh, client: Co
 
 
 @pytest.mark.parametrize(
-    "stream", ["mesh", "nodes/edge", "calls", "calls/", "calls/a/b", "calls/../mesh", "", "calls/é"]
+    "stream", ["mesh", "nodes/edge", "calls", "calls/", "calls/a/b", "calls/../mesh", "", "calls/é", "runs/", "runs/a"]
 )
-async def test_nothing_but_the_journal_can_be_appended_to(mesh: Mesh, client: ControlClient, stream: str) -> None:
-    with pytest.raises(UnreadableEvent, match="only streams calls/<edge> take appends"):
+async def test_nothing_but_journals_and_runs_can_be_appended_to(mesh: Mesh, client: ControlClient, stream: str) -> None:
+    with pytest.raises(UnreadableEvent, match="only the streams calls/<edge> and runs take appends"):
         await client.append(stream, commit("c", call("x")))
     assert await mesh.log.names("") == []
 
@@ -192,6 +196,22 @@ async def test_nothing_but_the_journal_can_be_appended_to(mesh: Mesh, client: Co
 async def test_events_that_are_no_calls_do_not_enter_the_journal(client: ControlClient) -> None:
     with pytest.raises(UnreadableEvent, match="TrafficShifted does not belong into calls/edge"):
         await client.append("calls/edge", commit("c", TrafficShifted("a", {"v1": 100})))
+
+
+async def test_runs_take_what_a_benchmark_says_and_nothing_else_does(mesh: Mesh, client: ControlClient) -> None:
+    begun, ended = commit("b", BEGUN), commit("e", ENDED)
+    assert [await client.append("runs", said) for said in (begun, ended)] == [1, 2]
+    assert [entry.commit async for entry in client.read("runs")] == [begun, ended]
+    for event in (call("x"), TrafficShifted("a", {"v1": 100})):
+        with pytest.raises(UnreadableEvent, match=f"{type(event).__name__} does not belong into runs"):
+            await client.append("runs", commit("c", event))
+    with pytest.raises(UnreadableEvent, match="BenchmarkBegun does not belong into calls/edge"):
+        await client.append("calls/edge", begun)
+
+
+async def test_a_run_that_is_told_twice_by_its_producer_is_kept_once(client: ControlClient) -> None:
+    told = [await client.append("runs", commit("b", BEGUN), produced=Produced("r1", 1)) for _ in range(2)]
+    assert told == [1, 1]
 
 
 @pytest.mark.parametrize("request_name", ["Execute", "Append"])
@@ -297,6 +317,12 @@ async def test_a_control_plane_that_ends_ends_the_watches_at_once(run_dir: Path)
 async def test_the_status_says_where_the_mesh_and_its_nodes_are(client: ControlClient) -> None:
     await client.execute(SHIFT, actor="ana")
     assert await client.status() == MeshStatus(1, (EDGE,), ())
+
+
+async def test_the_status_names_the_faults_in_force(mesh: Mesh, client: ControlClient) -> None:
+    mesh.decide = lambda _: [FaultInjected("a-v1-1", 2.5, 50.0)]
+    await client.execute(SHIFT, actor="ana")
+    assert (await client.status()).faults == (FaultInForce("a-v1-1", 2.5, 50.0),)
 
 
 async def test_where_nobody_answers_the_sentence_says_where_and_what_to_look_at(run_dir: Path) -> None:

@@ -59,9 +59,9 @@ def test_what_is_so_already_is_no_news(history: tuple[MeshEvent, ...], wished: C
         (
             InjectFault("a-v1-1", 0.0),
             InvalidTopology,
-            "fault in a-v1-1: delay_ms is 0.0; it must be from 0.001 to 100.0",
+            "fault in a-v1-1: delay_ms is 0.0; it must be from 0.1 to 100.0",
         ),
-        (InjectFault("a-v1-1", -2.0), InvalidTopology, "delay_ms is -2.0"),
+        (InjectFault("a-v1-1", 0.099), InvalidTopology, "delay_ms is 0.099"),
         (InjectFault("a-v1-1", 100.1), InvalidTopology, "delay_ms is 100.1"),
         (InjectFault("a-v1-1", float("nan")), InvalidTopology, "delay_ms is nan"),
         (InjectFault("a-v1-1", float("inf")), InvalidTopology, "delay_ms is inf"),

@@ -67,6 +67,33 @@ async def test_what_the_file_changes_is_in_force_when_up_returns(
         assert changing.curl("/a/hello").returncode  # nobody listens there any more
 
 
+def recorded(mesh: Mesh) -> int:
+    calls: int = mesh.status()["calls"]["recorded"]
+    return calls
+
+
+async def test_an_edge_without_a_journal_serves_and_leaves_no_trace_until_the_file_says_otherwise(
+    changing: Mesh,
+) -> None:
+    async def called(times: int) -> None:
+        for _ in range(times):
+            assert (await get(changing.grpc, "/a/hello")).status == 200
+
+    apply(changing)
+    before, kept = pids(changing), recorded(changing)
+    await called(3)
+    await until_async(lambda: recorded(changing) == kept + 3)
+    apply(changing, ("# journal = false", "journal = false"))
+    await called(5)
+    assert changing.status()["healthy"]
+    apply(changing)
+    await called(2)  # whatever the five had left would have come before these
+    await until_async(lambda: recorded(changing) >= kept + 5)
+    assert recorded(changing) == kept + 5
+    assert changing.status()["healthy"]
+    assert pids(changing) == before
+
+
 async def test_a_change_that_cannot_be_changes_nothing(changing: Mesh) -> None:
     apply(changing)
     before, position = pids(changing), changing.status()["position"]

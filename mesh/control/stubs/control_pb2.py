@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mesh/control/stubs/control.proto\x12\x12meshlog.control.v1\"T\n\x0e\x45xecuteRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x0c\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"0\n\x0c\x45xecuteReply\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x03(\t\"Q\n\rAppendRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\x0c\x12\x10\n\x08producer\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x03\"\x1f\n\x0b\x41ppendReply\x12\x10\n\x08position\x18\x01 \x01(\x03\"3\n\x0fProducedRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\"\x1f\n\rProducedReply\x12\x0e\n\x06offset\x18\x01 \x01(\x03\";\n\x0bReadRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"9\n\x05\x45ntry\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x0c\"\x0f\n\rStatusRequest\"|\n\x0bStatusReply\x12\x10\n\x08position\x18\x01 \x01(\x03\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.meshlog.control.v1.NodeStatus\x12,\n\x05\x63\x61lls\x18\x03 \x03(\x0b\x32\x1d.meshlog.control.v1.CallBooks\"9\n\tCallBooks\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x10\n\x08recorded\x18\x02 \x01(\x03\x12\x0c\n\x04lost\x18\x03 \x01(\x03\"q\n\nNodeStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x0e\n\x06served\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x63knowledged\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\t2\xd7\x03\n\x07\x43ontrol\x12O\n\x07\x45xecute\x12\".meshlog.control.v1.ExecuteRequest\x1a .meshlog.control.v1.ExecuteReply\x12L\n\x06\x41ppend\x12!.meshlog.control.v1.AppendRequest\x1a\x1f.meshlog.control.v1.AppendReply\x12R\n\x08Produced\x12#.meshlog.control.v1.ProducedRequest\x1a!.meshlog.control.v1.ProducedReply\x12\x44\n\x04Read\x12\x1f.meshlog.control.v1.ReadRequest\x1a\x19.meshlog.control.v1.Entry0\x01\x12\x45\n\x05Watch\x12\x1f.meshlog.control.v1.ReadRequest\x1a\x19.meshlog.control.v1.Entry0\x01\x12L\n\x06Status\x12!.meshlog.control.v1.StatusRequest\x1a\x1f.meshlog.control.v1.StatusReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mesh/control/stubs/control.proto\x12\x12meshlog.control.v1\"T\n\x0e\x45xecuteRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x0c\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"0\n\x0c\x45xecuteReply\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x03(\t\"Q\n\rAppendRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\x0c\x12\x10\n\x08producer\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x03\"\x1f\n\x0b\x41ppendReply\x12\x10\n\x08position\x18\x01 \x01(\x03\"3\n\x0fProducedRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\"\x1f\n\rProducedReply\x12\x0e\n\x06offset\x18\x01 \x01(\x03\";\n\x0bReadRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"9\n\x05\x45ntry\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x0c\"\x0f\n\rStatusRequest\"\xae\x01\n\x0bStatusReply\x12\x10\n\x08position\x18\x01 \x01(\x03\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.meshlog.control.v1.NodeStatus\x12,\n\x05\x63\x61lls\x18\x03 \x03(\x0b\x32\x1d.meshlog.control.v1.CallBooks\x12\x30\n\x06\x66\x61ults\x18\x04 \x03(\x0b\x32 .meshlog.control.v1.FaultInForce\"C\n\x0c\x46\x61ultInForce\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\x01\x12\x0f\n\x07percent\x18\x03 \x01(\x01\"9\n\tCallBooks\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\x10\n\x08recorded\x18\x02 \x01(\x03\x12\x0c\n\x04lost\x18\x03 \x01(\x03\"q\n\nNodeStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x0e\n\x06served\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x63knowledged\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\t2\xd7\x03\n\x07\x43ontrol\x12O\n\x07\x45xecute\x12\".meshlog.control.v1.ExecuteRequest\x1a .meshlog.control.v1.ExecuteReply\x12L\n\x06\x41ppend\x12!.meshlog.control.v1.AppendRequest\x1a\x1f.meshlog.control.v1.AppendReply\x12R\n\x08Produced\x12#.meshlog.control.v1.ProducedRequest\x1a!.meshlog.control.v1.ProducedReply\x12\x44\n\x04Read\x12\x1f.meshlog.control.v1.ReadRequest\x1a\x19.meshlog.control.v1.Entry0\x01\x12\x45\n\x05Watch\x12\x1f.meshlog.control.v1.ReadRequest\x1a\x19.meshlog.control.v1.Entry0\x01\x12L\n\x06Status\x12!.meshlog.control.v1.StatusRequest\x1a\x1f.meshlog.control.v1.StatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,12 +49,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTRY']._serialized_end=512
   _globals['_STATUSREQUEST']._serialized_start=514
   _globals['_STATUSREQUEST']._serialized_end=529
-  _globals['_STATUSREPLY']._serialized_start=531
-  _globals['_STATUSREPLY']._serialized_end=655
-  _globals['_CALLBOOKS']._serialized_start=657
-  _globals['_CALLBOOKS']._serialized_end=714
-  _globals['_NODESTATUS']._serialized_start=716
-  _globals['_NODESTATUS']._serialized_end=829
-  _globals['_CONTROL']._serialized_start=832
-  _globals['_CONTROL']._serialized_end=1303
+  _globals['_STATUSREPLY']._serialized_start=532
+  _globals['_STATUSREPLY']._serialized_end=706
+  _globals['_FAULTINFORCE']._serialized_start=708
+  _globals['_FAULTINFORCE']._serialized_end=775
+  _globals['_CALLBOOKS']._serialized_start=777
+  _globals['_CALLBOOKS']._serialized_end=834
+  _globals['_NODESTATUS']._serialized_start=836
+  _globals['_NODESTATUS']._serialized_end=949
+  _globals['_CONTROL']._serialized_start=952
+  _globals['_CONTROL']._serialized_end=1423
 # @@protoc_insertion_point(module_scope)

@@ -83,14 +83,26 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("position", "nodes", "calls")
+    __slots__ = ("position", "nodes", "calls", "faults")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     position: int
     nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
     calls: _containers.RepeatedCompositeFieldContainer[CallBooks]
-    def __init__(self, position: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., calls: _Optional[_Iterable[_Union[CallBooks, _Mapping]]] = ...) -> None: ...
+    faults: _containers.RepeatedCompositeFieldContainer[FaultInForce]
+    def __init__(self, position: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., calls: _Optional[_Iterable[_Union[CallBooks, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[FaultInForce, _Mapping]]] = ...) -> None: ...
+
+class FaultInForce(_message.Message):
+    __slots__ = ("workload", "delay_ms", "percent")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    delay_ms: float
+    percent: float
+    def __init__(self, workload: _Optional[str] = ..., delay_ms: _Optional[float] = ..., percent: _Optional[float] = ...) -> None: ...
 
 class CallBooks(_message.Message):
     __slots__ = ("edge", "recorded", "lost")

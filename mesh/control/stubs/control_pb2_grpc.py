@@ -77,7 +77,8 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Append(self, request, context):
-        """Appends what a producer has seen to one `calls/<edge>` stream. When this returns, the commit survives the loss of power.
+        """Appends what a producer has seen: calls to one `calls/<edge>` stream, runs of the benchmark to `runs`. When this returns,
+        the commit survives the loss of power.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

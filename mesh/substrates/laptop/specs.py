@@ -129,6 +129,8 @@ def _envoy(
         "--config-path",
         "bootstrap.json",
         "--disable-hot-restart",  # or it would die with the supervisor, and need a base id of its own
+        "--drain-strategy",
+        "immediate",  # a new listener is in force on old connections from their second call on, not within ten minutes
         "--concurrency",
         str(concurrency),
         "--log-level",
