@@ -1,6 +1,6 @@
 """What the sink answers over HTTP: one method for each route, named in `Routes.answer`.
 
-Rules: JSON unless a person asks; errors are google.rpc.Status; nobody can make it list more than `LATEST` traces.
+Rules: JSON unless a person asks; errors are google.rpc.Status; nobody gets more than `LATEST` traces in one answer.
 """
 
 import asyncio
@@ -109,6 +109,8 @@ class Routes:
         return spans
 
     async def _traces(self, request: Request) -> Response:
+        if "ids" in request.query:
+            return await self._asked_for(request.query["ids"].split(","))
         limit = request.query.get("limit", "20")
         if not re.fullmatch(r"[0-9]{1,9}", limit):
             raise HttpError(400, f"limit is a number from 0 to {LATEST}")
@@ -116,6 +118,21 @@ class Routes:
         for trace_id in self._store.latest(min(int(limit), LATEST)):
             if spans := self._store.trace(trace_id):
                 found.append(summary(spans))
+            await asyncio.sleep(0)  # spans come in meanwhile
+        return _json({"traces": found})
+
+    async def _asked_for(self, texts: list[str]) -> Response:
+        """Whole traces, in the order in which they were asked for; those that are not here are left out."""
+        if len(texts) > LATEST:
+            raise HttpError(400, f"ids are at most {LATEST} in one question; here are {len(texts)}")
+        found = []
+        for text in texts:
+            try:
+                spans = self._store.trace(trace_id_of(text))
+            except MalformedTraceId as error:
+                raise HttpError(400, str(error)) from None
+            if spans:
+                found.append(to_json(spans))
             await asyncio.sleep(0)  # spans come in meanwhile
         return _json({"traces": found})
 

@@ -4,7 +4,8 @@
 
     POST /v1/traces        OTLP/HTTP, protobuf or JSON, packed by gzip or not; the same over gRPC on the other port
     GET  /trace/<id>       the waterfall of one trace, for a person; as JSON with `Accept: application/json`
-    GET  /traces?limit=20  the latest ones, as JSON
+    GET  /traces?limit=20  the latest ones, a line about each, as JSON
+    GET  /traces?ids=<id>,<id>   these, whole, as JSON; at most 100 in one question
     GET  /healthz          what it holds, and what it had to drop
 
 Rules: it must never slow a call down or grow without end, so all is bounded and what does not fit is dropped and

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from loadtests import bench
 from loadtests.comparison import Step
 from loadtests.errors import PathUnusable
+from loadtests.measurements import Hops, TracedCall
 from loadtests.runs import Run
 from mesh.cli.output import say_json
 from mesh.cli.settings import actor, mesh_options
@@ -110,8 +111,12 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
     from loadtests.findings import sentences
-    from loadtests.hops import split_calls
+    from loadtests.hops import hops_of
     from loadtests.report import write_report
+    from loadtests.traces import traces_of
+
+    def split(sink: str, calls: list[TracedCall]) -> tuple[Hops, ...]:
+        return tuple(hops_of(calls, traces_of(calls, sink, wait_seconds=0.5)))
 
     wanted = bench.Wanted(
         mesh=mesh.name,
@@ -129,7 +134,7 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
     )
     try:
         with _progress(console) as tell:
-            bench.execute(run, directory, wanted, announce=_Log(mesh), split=split_calls, tell=tell)
+            bench.execute(run, directory, wanted, announce=_Log(mesh), split=split, tell=tell)
     except KeyboardInterrupt:
         console.print(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}")
         raise

@@ -23,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from observability.client import fetch_trace
+from observability.client import fetch_trace, fetch_traces
 from observability.http_messages import BODY_BYTES
 from observability.tests.made import call, free_port, request, span, trace_id
 from observability.tests.running import Running, a_sink
@@ -129,6 +129,8 @@ def test_a_bad_export_is_refused_with_the_reason(
         ("GET", f"/trace/{'a' * 32}", 404),
         ("GET", "/traces?limit=-1", 400),
         ("GET", "/traces?limit=99999999999", 400),
+        ("GET", "/traces?ids=xyz", 400),
+        ("GET", "/traces?ids=" + ",".join(["a" * 32] * 101), 400),
         ("GET", "/nothing", 404),
         ("GET", "/v1/traces", 405),
         ("DELETE", "/traces", 405),
@@ -177,6 +179,14 @@ def test_the_latest_traces_are_listed(sink: Running) -> None:
     assert (first["trace_id"], second["trace_id"]) == (trace_id(21), trace_id(20))
     assert (first["service"], first["name"], first["duration_ns"]) == ("edge", "GET /a/hello", 6_420_000)
     assert (first["spans"], first["errors"], first["complete"]) == (5, 0, True)
+
+
+def test_many_traces_are_had_whole_by_one_question_and_unknown_ones_are_left_out(sink: Running) -> None:
+    for number in (25, 26):
+        export(sink, request(call(trace_id(number))).SerializeToString())
+    wanted = [trace_id(number) for number in (26, 27, 25)]
+    assert fetch_traces(sink.http, wanted) == {one: call(one) for one in (trace_id(26), trace_id(25))}
+    assert fetch_traces(sink.http, [trace_id(27)]) == {}
 
 
 def test_a_person_gets_a_page_and_a_program_gets_json(sink: Running) -> None:
