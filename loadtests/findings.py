@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from loadtests import words
 from loadtests.control import SHARE_MIN, Control
-from loadtests.intervals import REPETITIONS_MIN, Verdict
+from loadtests.intervals import REPETITIONS_MIN, Interval, Verdict
 from loadtests.measurements import Measurement
 from loadtests.runs import Run
 from loadtests.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
@@ -87,7 +87,7 @@ def statement(comparison: Comparison) -> Statement:
 
 def _is_judged(comparison: Comparison) -> bool:
     verdict = comparison.verdicts.get(MEAN.name)
-    return bool(verdict) and min(verdict.a.n, verdict.b.n) >= REPETITIONS_MIN  # type: ignore[union-attr]
+    return verdict is not None and min(verdict.a.n, verdict.b.n) >= REPETITIONS_MIN
 
 
 def _speed(comparison: Comparison) -> Iterator[str]:
@@ -96,15 +96,15 @@ def _speed(comparison: Comparison) -> Iterator[str]:
         yield f"nothing can be said, for {' and '.join(filter(None, silent))}"
         return
     if not _is_judged(comparison):
-        yield f"{words.many(len(comparison.repetitions), 'repetition')} on both sides, too few to tell ({_means(comparison)})"
+        means = _means(comparison, comparison.a.interval(MEAN), comparison.b.interval(MEAN))
+        yield f"{words.many(len(comparison.repetitions), 'repetition')} on both sides, too few to tell ({means})"
         return
     mean = comparison.verdicts[MEAN.name]
     winner = comparison.winner()
-    figures = _against(comparison, mean, MEAN)
     if winner:
-        yield f"{words.arm(winner)} is {words.times(mean.factor)} faster ({figures})"
+        yield f"{words.arm(winner)} is {words.times(mean.factor)} faster ({_against(comparison, mean, MEAN)})"
     else:
-        yield f"no difference can be told ({figures})"
+        yield f"no difference can be told ({_means(comparison, mean.a, mean.b)})"
     for metric in (P50, P99, THROUGHPUT):
         yield from _also(comparison, metric, mean)
 
@@ -142,9 +142,9 @@ def _against(comparison: Comparison, verdict: Verdict, metric: Metric, *, named:
     return f"{metric.words} {figures}" if named else figures
 
 
-def _means(comparison: Comparison) -> str:
-    figures = [words.latency_interval(summary.interval(MEAN)) for summary in (comparison.a, comparison.b)]
-    return f"mean {figures[0]} of {words.arm(comparison.a.cell)}, {figures[1]} of {words.arm(comparison.b.cell)}"
+def _means(comparison: Comparison, a: Interval, b: Interval) -> str:
+    of_a, of_b = words.arm(comparison.a.cell), words.arm(comparison.b.cell)
+    return f"mean {words.latency_interval(a)} of {of_a}, {words.latency_interval(b)} of {of_b}"
 
 
 def _silence(summary: Summary) -> str:
@@ -180,4 +180,6 @@ def _cost(comparison: Comparison) -> Iterator[str]:
         return
     whole = [summary.cpu_us_whole.mean for summary in (comparison.a, comparison.b)]
     if all(math.isfinite(cost) for cost in whole):
-        yield f"CPU of all processes {words.number(round(whole[0]))} µs a call against {words.number(round(whole[1]))} µs"
+        of_a, of_b = words.arm(comparison.a.cell), words.arm(comparison.b.cell)
+        said = [words.number(round(cost)) for cost in whole]
+        yield f"{of_a} costs {said[0]} µs of CPU a call in all, {of_b} {said[1]} µs"

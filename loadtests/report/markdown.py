@@ -27,7 +27,7 @@ def _block(block: Block) -> str:
         case Notice():
             return f"> **{_text(block.text)}**" if block.tone == "bad" else f"> {_text(block.text)}"
         case Points():
-            return "\n".join(f"- {f'**{_text(lead)}**: ' if lead else ''}{_text(said)}" for lead, said in block.points)
+            return "\n".join(f"- {f'**{_text(lead)}** ' if lead else ''}{_text(said)}" for lead, said in block.points)
         case Table():
             return _table(block)
         case Figures():

@@ -15,6 +15,7 @@ from loadtests.errors import UnreadableResults
 from loadtests.measurements import Hops, Measurement, ProcessUse
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
+from mesh.tests.browser import a_browser
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
 HOSTILE = "<script>alert(1)</script>|](http://evil.example)`*_$x^{$\x1b[31m\u202eSURROGATE & \"'"
@@ -219,3 +220,17 @@ def test_a_directory_without_results_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / measurements.FILE).write_text('{"foreign": 1}\n')
     with pytest.raises(UnreadableResults, match=r"line 1 is no measurement"):
         write_report(tmp_path)
+
+
+def test_a_browser_shows_the_page_without_complaint_and_a_phone_need_not_scroll_sideways(full: Path) -> None:
+    with a_browser() as browser:
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+        )
+        browser.get((full / "report.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        sizes = browser.execute_script(
+            "return [...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().height)"
+        )
+        assert min(sizes) > 50
+        assert browser.get_log("browser") == []  # type: ignore[no-untyped-call] # nothing that the content security policy had to stop
