@@ -38,6 +38,8 @@ ROOTS = (
     "envoy.extensions.resource_monitors.downstream_connections.v3.downstream_connections",
     "envoy.extensions.resource_monitors.fixed_heap.v3.fixed_heap",
     "envoy.extensions.retry.host.previous_hosts.v3.previous_hosts",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.parent_based_sampler",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.trace_id_ratio_based_sampler",
     "envoy.extensions.transport_sockets.tls.v3.secret",
     "envoy.extensions.transport_sockets.tls.v3.tls",
     "envoy.extensions.upstreams.http.v3.http_protocol_options",

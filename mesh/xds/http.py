@@ -73,8 +73,11 @@ def tracing(
     Without an endpoint no span is made, but the trace context is, and is handed on.
     """
     return message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager").Tracing(
-        provider={"name": "envoy.tracers.opentelemetry", "typed_config": packed(_tracer(telemetry, service_name))},
-        random_sampling={"value": sampling_percent},
+        provider={
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": packed(_tracer(telemetry, service_name, sampling_percent)),
+        },
+        random_sampling={"value": 100},  # the tracer's own sampler decides: this one would overrule a caller's decision
         client_sampling={"value": 100},
         overall_sampling={"value": 100 if telemetry.endpoint else 0},
         spawn_upstream_span={"value": True},
@@ -93,7 +96,7 @@ def otlp_cluster(telemetry: Telemetry) -> Any:
     return static_cluster(OTLP_CLUSTER, places, protocol, circuit_breakers=breakers)
 
 
-def _tracer(telemetry: Telemetry, service_name: str) -> Any:
+def _tracer(telemetry: Telemetry, service_name: str, sampling_percent: float) -> Any:
     timeout = duration(EXPORT_TIMEOUT_SECONDS)
     exporter: dict[str, Any]
     if _is_grpc(telemetry):
@@ -102,7 +105,21 @@ def _tracer(telemetry: Telemetry, service_name: str) -> Any:
         host, port, path = _endpoint(telemetry) if telemetry.endpoint else ("nowhere", 80, "")
         uri = {"uri": f"http://{host}:{port}{path}/v1/traces", "cluster": OTLP_CLUSTER, "timeout": timeout}
         exporter = {"http_service": {"http_uri": uri}}
-    return message("envoy.config.trace.v3.OpenTelemetryConfig")(service_name=service_name, **exporter)
+    sampler = _parent_based(sampling_percent) if telemetry.endpoint else None
+    return message("envoy.config.trace.v3.OpenTelemetryConfig")(
+        service_name=service_name, sampler=sampler, **exporter
+    )
+
+
+def _parent_based(sampling_percent: float) -> dict[str, Any]:
+    """Does as the caller did; of the calls of those who did nothing, `sampling_percent` are traced."""
+    kind = "envoy.extensions.tracers.opentelemetry.samplers.v3."
+    share = {"numerator": round(sampling_percent * 10_000), "denominator": "MILLION"}
+    ratio = message(kind + "TraceIdRatioBasedSamplerConfig")(sampling_percentage=share)
+    name = "envoy.tracers.opentelemetry.samplers."
+    wrapped = {"name": name + "trace_id_ratio_based", "typed_config": packed(ratio)}
+    parent = message(kind + "ParentBasedSamplerConfig")(wrapped_sampler=wrapped)
+    return {"name": name + "parent_based", "typed_config": packed(parent)}
 
 
 def _is_grpc(telemetry: Telemetry) -> bool:

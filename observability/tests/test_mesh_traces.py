@@ -46,6 +46,24 @@ def test_the_waterfall_is_there_within_a_second_of_the_call(mesh: Mesh) -> None:
     assert "edge" in drawn
 
 
+@pytest.mark.parametrize("path", ["grpc", "rest"])
+def test_a_call_is_traced_if_its_caller_says_so_however_few_are_sampled(path: str) -> None:
+    with a_mesh("sampled") as mesh:
+        mesh.environment["OTEL_TRACES_SAMPLER"] = "always_off"
+        mesh.up()
+        ids = {flags: f"{number:032x}" for number, flags in ((0xABC, "01"), (0xDEF, "00"))}
+        for flags, trace_id in ids.items():
+            traceparent = f"traceparent: 00-{trace_id}-00f067aa0ba902b7-{flags}\r\n"
+            assert asyncio.run(get(getattr(mesh, path), "/a/hello", traceparent)).headers["x-trace-id"] == trace_id
+        asyncio.run(get(getattr(mesh, path), "/a/hello"))  # without a caller's word nothing is traced here
+        spans = json.loads(mesh.meshlog("trace", ids["01"], "--json").stdout)["spans"]
+        assert len(_chain(spans)) == 5
+        assert "no trace" in mesh.meshlog("trace", ids["00"], check=False).stderr
+        sink = next(p for p in mesh.status()["processes"] if p["kind"] == "sink")["ports"][-1]
+        found = _get(f"http://127.0.0.1:{sink}/traces") or {}
+        assert [trace["trace_id"] for trace in found["traces"]] == [ids["01"]]
+
+
 @pytest.mark.tool("jaeger-all-in-one")
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_a_real_jaeger_shows_the_same_five_spans(protocol: str) -> None:
