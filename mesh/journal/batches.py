@@ -31,6 +31,11 @@ class Batch:
     def moves(self) -> bool:
         return self.end > self.begin
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is about as much as a batch may be, so that more is likely to wait behind it."""
+        return len(self.events) >= BATCH_EVENTS or 2 * (self.end - self.begin) > BATCH_BYTES
+
 
 def next_batch(source: Source, begin: int, end: int | None = None) -> Batch:
     """What stands in the file from `begin` on; no further than `end`, if a batch that ended there was sent before."""

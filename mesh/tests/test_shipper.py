@@ -206,6 +206,23 @@ async def test_a_long_record_and_many_small_ones_are_taken_in_bounded_batches(sp
     assert max(sizes) == 1000
 
 
+async def test_calls_are_let_gather_unless_more_than_a_batch_waits_already(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_EVENTS", 10)
+    monkeypatch.setattr(shipper, "GATHER_SECONDS", 3_600.0)
+    ledger = Ledger()
+    append(spool / "0001" / FIRST, b"".join(record(n) for n in range(25)))
+    running = asyncio.create_task(shipping(spool, ledger).run())
+    async with asyncio.timeout(10):  # it would be an hour
+        while len(ledger.ids()) < 25:
+            await asyncio.sleep(0.01)
+    append(spool / "0001" / FIRST, record("gathers"))
+    await asyncio.sleep(0.1)
+    assert "gathers" not in ledger.ids()
+    running.cancel()
+
+
 async def test_the_access_log_is_rotated_and_no_line_of_it_is_lost_or_taken_twice(
     spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
