@@ -6,7 +6,8 @@ beyond that of native gRPC calls under the same load. What services and clients 
 
 Rules: the unit is the repetition, as in loadtests/intervals.py: each run counts alike. A sum is held against a figure that
 owes nothing to traces: the mean of all calls of the same runs. Where the two are more than APART_PERCENT_MAX apart, the
-account says so: too few calls were traced, or being traced costs too much of so short a call.
+account says so: too few calls were traced, or being traced costs too much of so short a call (some 0.1 to 0.3 ms: with one
+user, trace all calls; from 25 users on it is 3 % at 3 % sampled).
 """
 
 from collections.abc import Iterable, Mapping

@@ -10,26 +10,26 @@ from loadtests.measurements import TracedCall
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
-async def traced_calls(port: int, target: str, calls: int, *, first: int = 5, sampled: float = 1.0) -> list[TracedCall]:
-    """`calls` calls, after `first` that do not count (connections are made). Fails unless each is answered with 200.
-
-    sampled: the share that is traced, spread evenly; the others come back without a trace id.
-    """
+async def traced_calls(
+    port: int, target: str, calls: int, every_seconds: float = 0.0, first: int = 5
+) -> list[TracedCall]:
+    """`calls` calls, one begun every `every_seconds`, after `first` that do not count. Fails unless each is answered by 200."""
+    made = []
     async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            made = [
-                await _call(reader, writer, target, int(n * sampled) != int((n + 1) * sampled))
-                for n in range(first + calls)
-            ]
+            for _ in range(first + calls):
+                due = time.monotonic() + every_seconds
+                made.append(await _call(reader, writer, target))
+                await asyncio.sleep(due - time.monotonic())
         finally:
             writer.close()
     return made[first:]
 
 
-async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, sampled: bool) -> TracedCall:
+async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> TracedCall:
     trace_id = os.urandom(16).hex()
-    traceparent = f"00-{trace_id}-{os.urandom(8).hex()}-{'01' if sampled else '00'}"
+    traceparent = f"00-{trace_id}-{os.urandom(8).hex()}-01"
     request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\ntraceparent: {traceparent}\r\n\r\n".encode()
     begun_ns, begun = time.time_ns(), time.perf_counter_ns()
     writer.write(request)
@@ -39,4 +39,4 @@ async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, targ
     await reader.readexactly(int(length[1]))
     latency_us = (time.perf_counter_ns() - begun) // 1000
     assert head[9:12] == b"200", head
-    return TracedCall(trace_id if sampled else "", target.partition("?")[0], begun_ns, latency_us)
+    return TracedCall(trace_id, target.partition("?")[0], begun_ns, latency_us)
