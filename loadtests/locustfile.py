@@ -20,9 +20,9 @@ import locust.stats
 from locust import events
 from locust.runners import WorkerRunner
 
-from loadtests.options import add_options
-from loadtests.recording import Recorder
-from loadtests.users import (
+from loadtests.generator.recording import Recorder
+from loadtests.users.options import add_options
+from loadtests.users.paths import (
     USERS,
     DirectGrpcUser,
     DirectRestUser,
@@ -64,7 +64,7 @@ def _initialised(environment: Any, **_: Any) -> None:
 
 
 def _obey(environment: Any) -> None:
-    """Let a worker do what the comparison's master asks (loadtests/generator.py): begin a window, end it, say what was seen."""
+    """Let a worker do what the comparison's master asks (loadtests/generator/master.py): begin a window, end it, say what was seen."""
     recorder = Recorder()
     environment.events.request.add_listener(recorder.heard)
 

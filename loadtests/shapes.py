@@ -7,7 +7,7 @@ from typing import Any
 
 from locust import LoadTestShape, events
 
-from loadtests.cells import RAMP
+from loadtests.model.cells import RAMP
 
 STAGE_SECONDS = 30.0
 

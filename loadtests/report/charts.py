@@ -9,16 +9,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from loadtests import words
-from loadtests.cells import Cell
-from loadtests.control import AGAIN
-from loadtests.intervals import Interval
+from loadtests.findings import words
+from loadtests.findings.control import AGAIN
+from loadtests.findings.intervals import Interval
+from loadtests.findings.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
+from loadtests.findings.verdicts import Findings
+from loadtests.model.cells import Cell
 from loadtests.report import original, pictures
 from loadtests.report.blocks import Figure
 from loadtests.report.pictures import Curve, Ratio, Stack
 from loadtests.report.tables import ours
-from loadtests.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
-from loadtests.verdicts import Findings
 
 FIGURES_MAX: Final = 8  # of one kind
 FACTORS: Final = {  # field of a cell -> what it is called on an axis

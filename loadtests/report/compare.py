@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from loadtests import verdicts, words
-from loadtests.cells import Cell
-from loadtests.intervals import REPETITIONS_MIN, Interval, winner
+from loadtests.findings import verdicts, words
+from loadtests.findings.intervals import REPETITIONS_MIN, Interval, winner
+from loadtests.findings.summaries import MEAN, P99, THROUGHPUT, Metric, Summary
+from loadtests.findings.verdicts import Findings
+from loadtests.model.cells import Cell
+from loadtests.model.runs import Run
 from loadtests.report.blocks import Block, Entry, Heading, Notice, Paragraph, Table, grouped
 from loadtests.report.markdown import markdown as as_markdown
 from loadtests.report.results import read_results
 from loadtests.report.terminal import text as as_text
-from loadtests.runs import Run
-from loadtests.summaries import MEAN, P99, THROUGHPUT, Metric, Summary
-from loadtests.verdicts import Findings
 
 CELLS_MAX: Final = 20  # named in one sentence
 DIFFERENCES_MAX: Final = 20

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from loadtests import words
+from loadtests.findings import words
 
 # stand-ins, which the page's variables replace in the finished SVG
 _VARIABLES: Final = (

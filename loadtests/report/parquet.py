@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadtests.cells import plain
-from loadtests.histogram import Histogram
-from loadtests.measurements import Measurement, ProcessUse, RouteResult
-from loadtests.runs import Run
+from loadtests.model.cells import plain
+from loadtests.model.histogram import Histogram
+from loadtests.model.measurements import Measurement, ProcessUse, RouteResult
+from loadtests.model.runs import Run
 
 PERCENTILES = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9}
 

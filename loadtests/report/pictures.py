@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from loadtests.intervals import Interval
+from loadtests.findings.intervals import Interval
 from loadtests.report import drawing
 
 BARS_MAX = 30  # in one picture; more cannot be read

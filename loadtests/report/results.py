@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from loadtests import measurements, runs
 from loadtests.errors import UnreadableResults
-from loadtests.measurements import Measurement
-from loadtests.runs import Run
+from loadtests.model import measurements, runs
+from loadtests.model.measurements import Measurement
+from loadtests.model.runs import Run
 
 
 def read_results(directory: Path) -> tuple[Run, list[Measurement]]:

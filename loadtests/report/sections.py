@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from loadtests import findings as in_words
-from loadtests import words
-from loadtests.intervals import REPETITIONS_MIN
+from loadtests.findings import sentences as in_words
+from loadtests.findings import words
+from loadtests.findings.intervals import REPETITIONS_MIN
+from loadtests.findings.verdicts import Findings
 from loadtests.report import charts, original, tables
 from loadtests.report.blocks import Block, Entry, Figure, Figures, Heading, Notice, Paragraph, Points, Table
-from loadtests.verdicts import Findings
 
 STATEMENTS_MAX: Final = 200  # of each kind
 FACTS_MAX: Final = 60  # of the machine, the versions and the settings, each

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from loadtests import words
-from loadtests.cells import Cell
-from loadtests.control import AGAIN
-from loadtests.intervals import Interval
-from loadtests.measurements import Hops
+from loadtests.findings import words
+from loadtests.findings.control import AGAIN
+from loadtests.findings.intervals import Interval
+from loadtests.findings.summaries import CAUSES_MAX, MEAN, P50, P90, P99, THROUGHPUT, UNKNOWN, Summary
+from loadtests.findings.verdicts import Findings
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Hops
 from loadtests.report import original
 from loadtests.report.blocks import Entry, Estimate, Table, grouped
-from loadtests.summaries import CAUSES_MAX, MEAN, P50, P90, P99, THROUGHPUT, UNKNOWN, Summary
-from loadtests.verdicts import Findings
 
 KINDS: Final = ("edge", "sidecar", "workload", "gateway", "journal", "control-plane", "sink")  # others follow
 KINDS_MAX: Final = 12

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtests import verdicts, words
+from loadtests.findings import verdicts, words
 from loadtests.report.html import html
 from loadtests.report.markdown import markdown
 from loadtests.report.parquet import write_raw

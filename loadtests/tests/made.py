@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from loadtests import measurements, runs
-from loadtests.cells import RAMP, Cell
-from loadtests.histogram import Histogram
-from loadtests.measurements import Hops, Measurement, ProcessUse, RouteResult
-from loadtests.runs import Run
+from loadtests.model import measurements, runs
+from loadtests.model.cells import RAMP, Cell
+from loadtests.model.histogram import Histogram
+from loadtests.model.measurements import Hops, Measurement, ProcessUse, RouteResult
+from loadtests.model.runs import Run
 
 ROUTES: Final = {"report": ("/a/hello", "/b/numbers"), "a": ("/a/hello",), "b": ("/b/numbers",), "echo": ("/echo",)}
 # path -> (latency without load in ms, calls/s at most, CPU of a call in µs: edge, sidecar, workload)

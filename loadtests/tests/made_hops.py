@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from loadtests.cells import Cell
-from loadtests.hops import KINDS
-from loadtests.measurements import Hops, Measurement, RouteResult, TracedCall
+from loadtests.hops.split import KINDS
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Hops, Measurement, RouteResult, TracedCall
 from observability.spans import Span
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from loadtests.agreement import agreement, finding
-from loadtests.agreement_text import markdown, sentence
-from loadtests.cells import Cell
-from loadtests.intervals import Interval
-from loadtests.tools.result import ToolResult
+from loadtests.agreement.ratios import agreement, finding
+from loadtests.agreement.text import markdown, sentence
+from loadtests.agreement.tools.result import ToolResult
+from loadtests.findings.intervals import Interval
+from loadtests.model.cells import Cell
 
 CELL = Cell("grpc", "a", 25)
 CORES = 2

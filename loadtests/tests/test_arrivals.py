@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.arrivals import ClosedLoop, OpenLoop
+from loadtests.users.arrivals import ClosedLoop, OpenLoop
 
 
 class Clock:

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from loadtests.breakdown import PARTS, Account, account, apart, breakdown, difference
-from loadtests.cells import Cell
-from loadtests.measurements import Measurement
-from loadtests.serialization import costs_us
+from loadtests.hops.breakdown import PARTS, Account, account, apart, breakdown, difference
+from loadtests.hops.serialization import costs_us
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Measurement
 from loadtests.tests.made_hops import measured
 
 ROUTE = "/a/hello"

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests import plan
-from loadtests.cells import RAMP, Cell
-from loadtests.plan import Plan
+from loadtests.model import plan
+from loadtests.model.cells import RAMP, Cell
+from loadtests.model.plan import Plan
 
 
 def test_cells_of_one_question_differ_in_path_and_variant_alone() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from loadtests.agreement_text import markdown
-from loadtests.cells import Cell
-from loadtests.check import OURS, Plan, as_result, check
-from loadtests.histogram import Histogram
-from loadtests.measurements import Measurement, ProcessUse, RouteResult
-from loadtests.tools import TOOLS
-from loadtests.tools.result import CannotRun, Load, ToolFailed, ToolResult
+from loadtests.agreement.rounds import OURS, Plan, as_result, check
+from loadtests.agreement.text import markdown
+from loadtests.agreement.tools import TOOLS
+from loadtests.agreement.tools.result import CannotRun, Load, ToolFailed, ToolResult
+from loadtests.model.cells import Cell
+from loadtests.model.histogram import Histogram
+from loadtests.model.measurements import Measurement, ProcessUse, RouteResult
 from mesh.tests.meshes import Mesh
 
 CELL = Cell("grpc", "a", 5)

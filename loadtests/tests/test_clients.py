@@ -20,18 +20,18 @@ ASK = """
 import json, sys
 from gevent import monkey
 monkey.patch_all()
-from loadtests.cells import Cell
-from loadtests.clients import CallFailed
-from loadtests.journeys import journey
+from loadtests.model.cells import Cell
+from loadtests.users.clients import CallFailed
+from loadtests.users.journeys import journey
 asked = json.loads(sys.argv[1])
 cell = Cell(**asked["cell"])
 if asked["client"] == "native":
-    from loadtests.clients.native import NativeClient
+    from loadtests.users.clients.native import NativeClient
     hosts = {name: f"127.0.0.1:{asked['port']}" for name in ("a", "b", "echo")}
     client = NativeClient(hosts, timeout_seconds=asked["timeout"], reuse=cell.reuse)
 else:
-    from loadtests.clients.http1 import Http1Client
-    from loadtests.clients.http2 import Http2Client
+    from loadtests.users.clients.http1 import Http1Client
+    from loadtests.users.clients.http2 import Http2Client
     kind = {"http1": Http1Client, "http2": Http2Client}[asked["client"]]
     client = kind("127.0.0.1", asked["port"], timeout_seconds=asked["timeout"], reuse=cell.reuse)
 for _ in range(asked["times"]):

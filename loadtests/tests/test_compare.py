@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
-from loadtests.intervals import Interval
+from loadtests.findings.intervals import Interval
+from loadtests.findings.summaries import MEAN, THROUGHPUT
+from loadtests.model.cells import Cell
 from loadtests.report.compare import compare_runs, verdict
-from loadtests.summaries import MEAN, THROUGHPUT
 from loadtests.tests.made import kept, repeated
 
 GRPC, REST, B = Cell("grpc", "a", 25), Cell("rest", "a", 25), Cell("grpc", "b", 25)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.cells import Cell
-from loadtests.control import AGAIN, SHARE_MIN, control
-from loadtests.intervals import REPETITIONS_MIN, compared, interval
-from loadtests.summaries import summarise
+from loadtests.findings.control import AGAIN, SHARE_MIN, control
+from loadtests.findings.intervals import REPETITIONS_MIN, compared, interval
+from loadtests.findings.summaries import summarise
+from loadtests.model.cells import Cell
 from loadtests.tests.made import made, repeated
 
 TRIALS = 2_000

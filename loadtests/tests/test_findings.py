@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests import verdicts
-from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
-from loadtests.findings import control_in_words, sentences, statement, tally
-from loadtests.measurements import Measurement, ProcessUse
-from loadtests.summaries import MEAN, P99, THROUGHPUT, summarise
+from loadtests.findings import verdicts
+from loadtests.findings.sentences import control_in_words, sentences, statement, tally
+from loadtests.findings.summaries import MEAN, P99, THROUGHPUT, summarise
+from loadtests.findings.verdicts import Findings
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Measurement, ProcessUse
 from loadtests.tests.made import everything, made, repeated, run_of, with_errors, without_answers
-from loadtests.verdicts import Findings
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
 AGAIN = replace(GRPC, variant="again")

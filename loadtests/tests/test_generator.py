@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.cells import Cell
-from loadtests.comparison import routes_of
 from loadtests.errors import GeneratorUnusable
-from loadtests.load import generating
+from loadtests.generator.client import generating
+from loadtests.model.cells import Cell
+from loadtests.running.comparison import routes_of
 from mesh.tests.meshes import Mesh, until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
 STARTS = """
 import sys, time
 from pathlib import Path
-from loadtests.load import generating
+from loadtests.generator.client import generating
 with generating(Path(sys.argv[1]), workers=2) as load:
     print(*load.pids, flush=True)
     time.sleep(600)

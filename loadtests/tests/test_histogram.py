@@ -3,7 +3,7 @@
 import math
 import random
 
-from loadtests.histogram import Histogram
+from loadtests.model.histogram import Histogram
 
 
 def test_percentiles_in_one_walk_are_those_of_many() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.hops import HOPS, TOLERANCE_NS, difference, hops_of, left_out, split
+from loadtests.hops.split import HOPS, TOLERANCE_NS, difference, hops_of, left_out, split
 from loadtests.tests.made_hops import called, spans
 from observability.spans import Span
 

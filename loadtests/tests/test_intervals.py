@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.intervals import compared, interval, paired_ratio
+from loadtests.findings.intervals import compared, interval, paired_ratio
 
 
 def test_an_interval_is_students_t_over_the_repetitions() -> None:

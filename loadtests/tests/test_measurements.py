@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests import measurements
-from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
-from loadtests.histogram import Histogram
-from loadtests.measurements import Measurement, ProcessUse, RouteResult
+from loadtests.model import measurements
+from loadtests.model.cells import Cell
+from loadtests.model.histogram import Histogram
+from loadtests.model.measurements import Measurement, ProcessUse, RouteResult
 
 
 def of(*latencies_us: int) -> RouteResult:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import measurements, runs
+from loadtests.model import measurements, runs
 from mesh.tests.meshes import Mesh, a_mesh, until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(400)]

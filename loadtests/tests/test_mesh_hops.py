@@ -6,13 +6,13 @@ from itertools import chain
 
 import pytest
 
-from loadtests.breakdown import breakdown
-from loadtests.cells import Cell
-from loadtests.hops import HOPS, Parts, hops_of, left_out, split
-from loadtests.intervals import interval
-from loadtests.measurements import Measurement, RouteResult, TracedCall
+from loadtests.findings.intervals import interval
+from loadtests.hops.breakdown import breakdown
+from loadtests.hops.split import HOPS, Parts, hops_of, left_out, split
+from loadtests.hops.traces import traces_of
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Measurement, RouteResult, TracedCall
 from loadtests.tests.traced import traced_calls
-from loadtests.traces import traces_of
 from mesh.tests.load import load
 from mesh.tests.meshes import Mesh, a_mesh, until_async
 from observability.spans import Span

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests import measurements, runs
-from loadtests.cells import Cell
 from loadtests.errors import UnreadableResults
-from loadtests.measurements import Hops, Measurement, ProcessUse
+from loadtests.model import measurements, runs
+from loadtests.model.cells import Cell
+from loadtests.model.measurements import Hops, Measurement, ProcessUse
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
 from mesh.tests.browser import a_browser

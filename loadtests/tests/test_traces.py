@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import httpx
 import pytest
 
-from loadtests.measurements import TracedCall
+from loadtests.hops.traces import POLL_SECONDS, traces_of
+from loadtests.model.measurements import TracedCall
 from loadtests.tests.made_hops import BEGUN_NS
-from loadtests.traces import POLL_SECONDS, traces_of
 from observability.spans import Span
 from observability.tests.made import call, free_port, request, trace_id
 from observability.tests.running import a_jaeger, a_sink

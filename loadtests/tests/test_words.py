@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests import words
-from loadtests.cells import Cell
-from loadtests.intervals import Interval
+from loadtests.findings import words
+from loadtests.findings.intervals import Interval
+from loadtests.model.cells import Cell
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from loadtests.measurements import TracedCall
+from loadtests.model.measurements import TracedCall
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 

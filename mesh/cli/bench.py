@@ -14,11 +14,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from loadtests import bench
-from loadtests.comparison import Step
 from loadtests.errors import PathUnusable
-from loadtests.measurements import Hops, TracedCall
-from loadtests.runs import Run
+from loadtests.model.measurements import Hops, TracedCall
+from loadtests.model.runs import Run
+from loadtests.running import bench
+from loadtests.running.comparison import Step
 from mesh.cli.output import say_json
 from mesh.cli.settings import actor, mesh_options
 from mesh.control.client import ControlClient
@@ -96,8 +96,8 @@ def compare(old: Path, new: Path) -> None:
 @mesh_options
 def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, port_offset: int) -> None:
     """Hold our figures against those of k6, ghz and wrk, where they are on PATH: the same cells, in turn."""
-    from loadtests.agreement_text import markdown
-    from loadtests.checking import checked
+    from loadtests.agreement.run import checked
+    from loadtests.agreement.text import markdown
 
     bench.require_packages()
     with _interruptible():
@@ -110,10 +110,10 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
 
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
-    from loadtests.findings import sentences
-    from loadtests.hops import hops_of
+    from loadtests.findings.sentences import sentences
+    from loadtests.hops.split import hops_of
+    from loadtests.hops.traces import traces_of
     from loadtests.report import write_report
-    from loadtests.traces import traces_of
 
     def split(sink: str, calls: list[TracedCall]) -> tuple[Hops, ...]:
         return tuple(hops_of(calls, traces_of(calls, sink, wait_seconds=0.5)))
@@ -162,9 +162,9 @@ def _run(results: Path, wanted: bench.Wanted, asked: dict[str, Any]) -> tuple[Ru
 
 
 def _open_ui(mesh: Places, results: Path, asked: dict[str, Any]) -> None:
-    from loadtests.direct import direct_services
-    from loadtests.meshes import mesh_up
-    from loadtests.web import hosts, web_ui
+    from loadtests.running.direct import direct_services
+    from loadtests.running.meshes import mesh_up
+    from loadtests.running.web import hosts, web_ui
 
     directory = results / f"locust-{time.strftime('%Y-%m-%dT%H-%M-%S')}"
     directory.mkdir(parents=True)
@@ -202,7 +202,7 @@ class _Log:
         )
 
     def ended(self, run: Run, outcome: bench.Outcome, directory: Path) -> None:
-        from loadtests.findings import sentences
+        from loadtests.findings.sentences import sentences
 
         found = bench.measured(directory)
         self._append(

@@ -106,9 +106,7 @@ def _tracer(telemetry: Telemetry, service_name: str, sampling_percent: float) ->
         uri = {"uri": f"http://{host}:{port}{path}/v1/traces", "cluster": OTLP_CLUSTER, "timeout": timeout}
         exporter = {"http_service": {"http_uri": uri}}
     sampler = _parent_based(sampling_percent) if telemetry.endpoint else None
-    return message("envoy.config.trace.v3.OpenTelemetryConfig")(
-        service_name=service_name, sampler=sampler, **exporter
-    )
+    return message("envoy.config.trace.v3.OpenTelemetryConfig")(service_name=service_name, sampler=sampler, **exporter)
 
 
 def _parent_based(sampling_percent: float) -> dict[str, Any]:

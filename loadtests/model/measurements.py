@@ -1,0 +1,159 @@
+"""What one run of one cell came to, and how it is kept: a line of JSON in `measurements.jsonl`, written whole or not at all.
+
+Rules: times are seconds, latencies microseconds, memory bytes. A histogram is HDR, 1 µs to 10 minutes, three significant
+digits (loadtests/model/histogram.py); means are exact. A call counts when it ends within the window.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtests.errors import UnreadableResults
+from loadtests.model.cells import Cell
+from loadtests.model.histogram import Histogram
+
+FILE = "measurements.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResult:
+    """The calls of one route that ended within the window."""
+
+    calls: int  # answered well
+    total_us: int  # of their latencies: the exact mean is total_us / calls
+    histogram: str  # of their latencies: Histogram.encoded()
+    errors: dict[str, int] = field(default_factory=dict)  # cause -> calls: "timeout", "HTTP 503 …"
+    bytes: int = 0  # of bodies received
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """What one process used within the window."""
+
+    name: str  # "edge", "sidecar-a-v1-1", "a-v1-1", "journal"
+    kind: str  # "edge", "sidecar", "workload", "journal", "control-plane", "sink", "generator", "gateway"
+    cpu_seconds: float
+    pss_bytes: int  # at the end of the window
+
+
+@dataclass(frozen=True, slots=True)
+class TracedCall:
+    """A call that the generator asked to be traced."""
+
+    trace_id: str
+    route: str
+    begun_ns: int  # since the epoch
+    latency_us: int  # as the client saw it
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Where the traced calls of one route spent their time: means in microseconds, which sum to `whole_us`."""
+
+    route: str
+    traces: int
+    whole_us: float  # as the client saw it
+    parts_us: dict[str, float]  # hop -> mean
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    cell: Cell
+    repetition: int  # from 1; the runs of one repetition lie side by side in time
+    begun_at_us: int  # since the epoch
+    seconds: float  # of the window
+    warmup_seconds: float
+    routes: dict[str, RouteResult]
+    processes: tuple[ProcessUse, ...] = ()
+    generator_busy: float = 0.0  # of one core, the busiest of the generator's processes: 1.0 is all of it
+    foreign_cores: float = 0.0  # taken by processes that are neither the mesh nor the generator
+    hops: tuple[Hops, ...] = ()
+    voided: str = ""  # why this run does not count; empty: it counts
+
+    @property
+    def calls(self) -> int:
+        return sum(route.calls for route in self.routes.values())
+
+    @property
+    def errors(self) -> int:
+        return sum(sum(route.errors.values()) for route in self.routes.values())
+
+    @property
+    def throughput(self) -> float:
+        """Answered calls a second; nan where the window never opened."""
+        return self.calls / self.seconds if self.seconds > 0 else float("nan")
+
+    @property
+    def mean_us(self) -> float:
+        """Of all calls; nan where none was answered."""
+        return sum(route.total_us for route in self.routes.values()) / self.calls if self.calls else float("nan")
+
+    def percentile_us(self, percent: float) -> float:
+        """Of all calls; nan where none was answered."""
+        return merged(self.routes.values()).percentile_us(percent)
+
+    def cpu_us_per_call(self, kind: str = "") -> float:
+        """CPU time of the processes of one kind (of all but the generator's, where none is named) for each answered call."""
+        used = sum(p.cpu_seconds for p in self.processes if (p.kind == kind if kind else p.kind != "generator"))
+        return used / self.calls * 1e6 if self.calls else float("nan")
+
+
+def merged(routes: Iterable[RouteResult]) -> Histogram:
+    """One histogram of the latencies of all `routes`."""
+    histogram = Histogram()
+    for route in routes:
+        histogram.add_encoded(route.histogram)
+    return histogram
+
+
+def append(measurement: Measurement, directory: Path) -> None:
+    """Keep `measurement`; when this returns it survives the loss of power. Raises: OSError (nothing is left half-written)."""
+    line = msgspec.json.encode(measurement) + b"\n"
+    descriptor = os.open(directory / FILE, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        end = _repaired_end(descriptor, directory / FILE)
+        try:
+            if os.pwrite(descriptor, line, end) != len(line):
+                raise OSError(28, os.strerror(28), str(directory / FILE))
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, end)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read(directory: Path) -> list[Measurement]:
+    """What was measured, in order of time. A last line that was torn by a crash is left out.
+
+    Raises: UnreadableResults, FileNotFoundError.
+    """
+    path = directory / FILE
+    lines = path.read_bytes().split(b"\n")
+    found = []
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or nothing
+        try:
+            found.append(msgspec.convert(json.loads(line), Measurement, strict=False))
+        except (ValueError, TypeError) as error:
+            raise UnreadableResults(f"{path}, line {number} is no measurement: {error}") from None
+    return found
+
+
+def as_plain(measurement: Measurement) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(measurement)
+    return plain
+
+
+def _repaired_end(descriptor: int, path: Path) -> int:
+    """Where the next line begins: after the last whole one; what a crash tore is cut off."""
+    size = os.fstat(descriptor).st_size
+    content = path.read_bytes() if size else b""
+    end = content.rfind(b"\n") + 1
+    if end != size:
+        os.ftruncate(descriptor, end)
+    return end

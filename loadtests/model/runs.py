@@ -1,0 +1,56 @@
+"""One run of the comparison: what was to be measured, on what, and where its results lie.
+
+<results>/<run id>/
+    run.json              this record, written before anything is measured
+    measurements.jsonl    one line a measurement, as it comes (loadtests/model/measurements.py)
+    report.html report.md raw.parquet    made from the two above, at the end or by `meshlog bench report DIR`
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from loadtests.errors import UnreadableResults
+from loadtests.model.cells import Cell
+
+FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str  # "2026-11-26T17-05-02-quick"
+    kind: str  # "quick", "default", "full", "check"
+    begun_at_us: int  # since the epoch
+    mesh: str  # its name
+    seed: int  # of the order in which the cells were measured
+    repetitions: int
+    cells: tuple[Cell, ...]
+    window_seconds: float = 0.0  # of the plan (loadtests/model/plan.py)
+    warmup_seconds: float = 0.0
+    git_revision: str = ""  # "" where meshlog was not run from a checkout; "-dirty" at its end: with changes
+    machine: dict[str, str] = field(default_factory=dict)  # "processor", "cores", "memory", "kernel", …
+    versions: dict[str, str] = field(
+        default_factory=dict
+    )  # "meshlog", "envoy", "python", "grpcio", "sanic", "locust", …
+    settings: dict[str, str] = field(
+        default_factory=dict
+    )  # what else the figures depend on: "sampling", "generator processes"
+
+
+def write(run: Run, directory: Path) -> None:
+    """Raises: OSError."""
+    fresh = directory / f"{FILE}.new"
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+    fresh.replace(directory / FILE)
+
+
+def read(directory: Path) -> Run:
+    """Raises: UnreadableResults."""
+    path = directory / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Run)
+    except FileNotFoundError:
+        raise UnreadableResults(f"{directory} holds no benchmark: there is no {FILE}") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableResults(f"{path} cannot be read: {error}") from None
