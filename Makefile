@@ -35,6 +35,12 @@ up: $(VENV)/.run ## Set everything up, start the mesh, make a call on each path
 down: ## End everything that `make up` started
 	@test ! -x $(BIN)/meshlog || $(BIN)/meshlog down
 
+bench: $(VENV)/.bench ## Compare gRPC and REST on the mesh: about 20 minutes (`meshlog bench --quick`: one)
+	@$(BIN)/meshlog bench
+
+locust: $(VENV)/.bench ## Open Locust's web UI over the mesh
+	@$(BIN)/meshlog bench --ui
+
 test: $(VENV)/.dev ## Set everything up and run the whole suite
 	@$(BIN)/python -m pytest
 
@@ -62,4 +68,4 @@ clean: down ## End the mesh and remove the environment
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: up down test check format generate lock clean help
+.PHONY: up down bench locust test check format generate lock clean help

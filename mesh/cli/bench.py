@@ -129,14 +129,15 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
     run, directory = _run(results, wanted, asked)
     console = Console(stderr=True, highlight=False)
     plan = bench.plan_of(run)
-    console.print(
-        f"{len(plan.cells)} cells, {plan.repetitions} repetitions each, seed {run.seed}: about {_minutes(plan.seconds())}"
+    click.echo(
+        f"{len(plan.cells)} cells, {plan.repetitions} repetitions each, seed {run.seed}: about {_minutes(plan.seconds())}",
+        err=True,
     )
     try:
         with _progress(console) as tell:
             bench.execute(run, directory, wanted, announce=_Log(mesh), split=split, tell=tell)
     except KeyboardInterrupt:
-        console.print(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}")
+        click.echo(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}", err=True)
         raise
     page = write_report(directory)
     said = sentences(run, bench.measured(directory))
