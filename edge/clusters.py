@@ -12,6 +12,7 @@ from mesh.spiffe import spiffe_id
 from mesh.topology import Service, Topology
 from mesh.xds.clusters import (
     circuit_breakers,
+    duration,
     eds_cluster,
     endpoints,
     http1_upstream,
@@ -23,6 +24,7 @@ from mesh.xds.tls import connection_seconds, upstream_mutual_tls
 
 REFLECTION_CLUSTER = "reflection"
 REFLECTION_PLACE = "unix:reflection.sock"  # in the edge's directory
+CONNECT_SECONDS = 5.0  # the handshake included
 STREAMS_PER_CONNECTION = 100  # then the next connection is opened: long streams never fill the way for others
 
 
@@ -58,6 +60,8 @@ def _service_cluster(topology: Topology, name: str, service: Service, cluster: s
     return eds_cluster(
         cluster,
         protocol,
+        # nobody there is told at once; but 3,200 clients of a REST service are 3,200 handshakes, which a sidecar makes in turn
+        connect_timeout=duration(CONNECT_SECONDS),
         transport_socket=upstream_mutual_tls(spiffe_id(topology.identity.trust_domain, name), alpn=alpn),
         circuit_breakers=circuit_breakers(
             connections=limits.connections_per_service,

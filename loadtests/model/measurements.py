@@ -18,6 +18,7 @@ from loadtests.model.cells import Cell
 from loadtests.model.histogram import Histogram
 
 FILE = "measurements.jsonl"
+STEADY_ERRORS_MAX = 0.02  # errors a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,19 @@ class Measurement:
     def mean_us(self) -> float:
         """Of all calls; nan where none was answered."""
         return sum(route.total_us for route in self.routes.values()) / self.calls if self.calls else float("nan")
+
+    @property
+    def steadiness(self) -> float:
+        """1 in a steady state, by Little's law: in a closed loop users = calls a second times seconds a call.
+
+        Far below 1 only the fast calls have come back yet, and their mean would flatter. nan where the law says nothing:
+        in an open loop, and where calls fail, whose users wait.
+        """
+        if self.cell.rate or self.errors > STEADY_ERRORS_MAX * self.calls:
+            return float("nan")
+        if not self.calls:
+            return 0.0
+        return self.throughput * self.mean_us / 1e6 / self.cell.users
 
     def percentile_us(self, percent: float) -> float:
         """Of all calls; nan where none was answered."""

@@ -8,6 +8,7 @@ is begun again measures only what is missing. What spoils a measurement voids it
 counts. What is warmed up is discarded.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,10 @@ from loadtests.running.resources import Vanished, Watched, Window, watched
 
 GENERATOR_BUSY_MAX = 0.9  # of one core: above it, what is measured is the generator
 SAMPLED_PERCENT = 1.0
+STEADY_FACTOR_MAX = 1.2  # by which Little's law may be missed
+LONGER_WINDOWS_MAX = 3
+WINDOW_SECONDS_MAX = 60.0
+CALLS_PER_WINDOW = 1.5  # of each user
 
 Split = Callable[
     [str, list[TracedCall]], tuple[Hops, ...]
@@ -85,14 +90,31 @@ class Comparison:
     def _measure_one(self, repetition: int, cell: Cell) -> None:
         target = self.targets(cell)
         self.load.start(cell, target.host, sampled_percent=target.sampled_percent)
-        begun = time.monotonic()
+        begun, begun_at = time.monotonic(), time.time()
         self._keep_pending()
         time.sleep(max(0.0, self.plan.warmup(cell) - (time.monotonic() - begun)))
-        measurement, traced = window(self.load, target, cell, self.plan.window(cell))
-        measurement = replace(measurement, repetition=repetition, warmup_seconds=self.plan.warmup(cell))
-        self._pending = measurement, target, traced
+        measurement, traced = self._steady_window(target, cell)
+        warmup_seconds = measurement.begun_at_us / 1e6 - begun_at
+        self._pending = replace(measurement, repetition=repetition, warmup_seconds=warmup_seconds), target, traced
         self.load.stop()
         target.settle()
+
+    def _steady_window(self, target: Target, cell: Cell) -> tuple[Measurement, list[TracedCall]]:
+        """The first window that is long enough for how slowly the calls are answered; those before it are warm-up."""
+        seconds = self.plan.window(cell)
+        measurement, traced = window(self.load, target, cell, seconds)
+        for _ in range(LONGER_WINDOWS_MAX):
+            if not is_unsteady(measurement):
+                break
+            call_seconds = cell.users / measurement.throughput if measurement.calls else seconds
+            seconds = min(WINDOW_SECONDS_MAX, max(2 * seconds, CALLS_PER_WINDOW * call_seconds))
+            measurement, traced = window(self.load, target, cell, seconds)
+        if not measurement.voided and is_unsteady(measurement):
+            share = f"{measurement.steadiness:.0%}" if measurement.calls else "none"
+            measurement = replace(
+                measurement, voided=f"never steady: {share} of the users' time went into answered calls"
+            )
+        return measurement, traced
 
     def _keep_pending(self) -> None:
         if self._pending is None:
@@ -138,6 +160,13 @@ def window(load: Load, target: Target, cell: Cell, seconds: float) -> tuple[Meas
         voided=voided or _spoiled(busy),
     )
     return measurement, [TracedCall(*call) for one in seen for call in one["traced"]]
+
+
+def is_unsteady(measurement: Measurement) -> bool:
+    """Whether so few calls came back that their latencies are those of the fast ones."""
+    if measurement.voided:
+        return False
+    return abs(math.log(measurement.steadiness or 1e-9)) > math.log(STEADY_FACTOR_MAX)
 
 
 def routes_of(seen: list[dict[str, Any]]) -> dict[str, RouteResult]:
