@@ -26,6 +26,7 @@ class Plan:
     repetitions: int
     window_seconds: float  # at few users; more users get more
     warmup_seconds: float
+    sampled_percent: float = 1.0  # of the calls, which are traced; of all arms the same
 
     def window(self, cell: Cell) -> float:
         """Seconds that count: with thousands of users an answer takes a second or two, and some hundred of them are needed."""

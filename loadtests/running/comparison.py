@@ -23,7 +23,6 @@ from loadtests.model.plan import Plan
 from loadtests.running.resources import Vanished, Watched, Window, watched
 
 GENERATOR_BUSY_MAX = 0.9  # of one core: above it, what is measured is the generator
-SAMPLED_PERCENT = 1.0
 
 Split = Callable[
     [str, list[TracedCall]], tuple[Hops, ...]
@@ -37,7 +36,7 @@ class Target:
     host: str
     watched: Callable[[], list[Watched]]  # raises Vanished
     sink: str = ""  # where its traces are asked for; empty: it makes none
-    sampled_percent: float = SAMPLED_PERCENT
+    sampled: bool = True  # whether as many calls as the plan says ask to be traced; False: none
     settle: Callable[[], None] = lambda: None  # returns when what users left behind is done; raises PathUnusable
 
 
@@ -84,7 +83,7 @@ class Comparison:
 
     def _measure_one(self, repetition: int, cell: Cell) -> None:
         target = self.targets(cell)
-        self.load.start(cell, target.host, sampled_percent=target.sampled_percent)
+        self.load.start(cell, target.host, sampled_percent=self.plan.sampled_percent if target.sampled else 0.0)
         begun = time.monotonic()
         self._keep_pending()
         time.sleep(max(0.0, self.plan.warmup(cell) - (time.monotonic() - begun)))

@@ -6,8 +6,8 @@ from itertools import chain
 
 import pytest
 
+from loadtests.findings.breakdown import breakdown
 from loadtests.findings.intervals import interval
-from loadtests.hops.breakdown import breakdown
 from loadtests.hops.split import HOPS, Parts, hops_of, left_out, split
 from loadtests.hops.traces import traces_of
 from loadtests.model.cells import Cell
