@@ -7,7 +7,7 @@ a queue.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -34,8 +34,8 @@ HOLDS: Final = (
         "Encoding and decoding messages: of services and clients measured alone before the run, as CPU time; of the edge "
         "(transcoding) what JSON calls take there beyond native gRPC calls.",
     ),
-    ("edge to sidecar.", "The wire and mutual TLS, there and back."),
-    ("sidecar.", "Its filters."),
+    ("edge to sidecar.", "The wire and mutual TLS, there and back, and waiting until either Envoy comes to read."),
+    ("sidecar.", "Its filters, and a fault that was put there."),
     ("sidecar to service.", "The socket, and gRPC's or Sanic's own machinery and queue around the handler."),
     ("service.", "The handler; of B its pauses."),
 )
@@ -74,16 +74,13 @@ def section(accounts: Sequence[Account]) -> Iterator[Block]:
 
 def table(accounts: Sequence[Account]) -> Table:
     """A hop a row; gRPC, REST, their difference, then every other path that was traced."""
-    known = list(PATHS)
-    seen = {path for account in accounts for path in account.paths} - set(MAIN)
-    others = sorted(seen, key=lambda path: (known.index(path) if path in known else len(known), path))
-    paths = (*MAIN, *others)[:PATHS_MAX]
+    paths = _in_order({*MAIN, *(path for account in accounts for path in account.paths)})
     rows: list[tuple[Entry, ...]] = []
     for account in accounts:
         rows += [(title(account), *row) for row in _rows(account, paths)]
-    arms = [words.ARMS.get(path, words.shown(path)) for path in paths]
-    arms.insert(2, "gRPC beyond REST")
-    caption = "Milliseconds; behind ± half of the 95 % interval over pairs of runs"
+    arms = [_arm(path) for path in paths]
+    arms.insert(len(MAIN), "difference")
+    caption = "In ms. Difference: gRPC beyond REST, ± half of the 95 % interval over pairs of runs"
     return Table(("load and route", "hop", *arms), grouped(rows), labels=2, by_first=True, caption=caption)
 
 
@@ -97,11 +94,11 @@ def _rows(account: Account, paths: Sequence[str]) -> Iterator[tuple[Entry, ...]]
     decimals = _decimals(min(found.whole_us for found in account.paths.values()))
 
     def ms(us: float) -> str:
-        return f"{us / MS:,.{decimals}f}"
+        return f"{round(us / MS, decimals) + 0.0:,.{decimals}f}"  # never -0.00
 
     def row(name: str, entries: Sequence[str | None], beyond: Interval | None = None) -> tuple[Entry, ...]:
         figures: list[Entry] = [entry or words.UNKNOWN for entry in entries]
-        figures.insert(2, estimate(beyond, MS, decimals) if beyond else words.UNKNOWN)
+        figures.insert(len(MAIN), estimate(beyond, MS, decimals) if beyond else words.UNKNOWN)
         return (name, *figures)
 
     for part in PARTS:
@@ -116,25 +113,24 @@ def _rows(account: Account, paths: Sequence[str]) -> Iterator[tuple[Entry, ...]]
 
 
 def _figure(account: Account) -> Figure:
-    first = {path: place for place, path in enumerate(MAIN)}
-    paths = sorted(account.paths, key=lambda path: first.get(path, len(first)))[:PATHS_MAX]
-    several = [Stack(words.ARMS.get(path, words.shown(path)), account.paths[path].parts_us) for path in paths]
+    several = [Stack(_arm(path), account.paths[path].parts_us) for path in _in_order(account.paths)]
     name = f"{title(account)} by hop"
     return Figure(name, partial(pictures.stacks, name, several, of="time of a call"))
 
 
 def _apart(accounts: Sequence[Account]) -> Iterator[Block]:
     """What does not add up, before any of it is shown."""
-    off = [
-        f"{title(account)}, {words.ARMS.get(path, words.shown(path))} ({_percent(found)}, "
-        f"{words.many(found.traces, 'traced call')})"
-        for account in accounts
-        for path, found in account.paths.items()
-        if not found.adds_up
-    ]
+    off = []
+    for account in accounts:
+        said = [
+            f"{_arm(path)} by {_percent(account.paths[path])}, of {words.many(account.paths[path].traces, 'call')}"
+            for path in _in_order(account.paths)
+            if not account.paths[path].adds_up
+        ]
+        off += [f"{title(account)} ({'; '.join(said)})"] if said else []
     if off:
         yield Notice(
-            f"Do not rely on these splits, whose parts sum to more than {APART_PERCENT_MAX:g} % beside the mean of all calls: "
+            f"Do not rely on these splits: their parts miss the mean of all calls by more than {APART_PERCENT_MAX:g} %: "
             f"{words.listed(off, NAMED_MAX)}.",
             "bad",
         )
@@ -145,10 +141,20 @@ def _checks(accounts: Sequence[Account]) -> Iterator[tuple[str, str]]:
         for check in account.checks:
             how = "take" if check.left_out_us >= 0 else "save"
             yield (
-                f"{title(account)}, {words.ARMS[check.path]}.",
+                f"{title(account)}, {_arm(check.path)}.",
                 f"By traces edge and sidecar take {words.latency(check.traced_us)} of a call; against runs without Envoys "
                 f"they {how} {words.latency(abs(check.left_out_us))}.",
             )
+
+
+def _in_order(paths: Iterable[str]) -> list[str]:
+    """The two that are compared first."""
+    known = [*MAIN, *PATHS]
+    return sorted(paths, key=lambda path: (known.index(path) if path in known else len(known), path))[:PATHS_MAX]
+
+
+def _arm(path: str) -> str:
+    return words.ARMS.get(path, words.shown(path))
 
 
 def _percent(found: Breakdown) -> str:
@@ -157,4 +163,4 @@ def _percent(found: Breakdown) -> str:
 
 def _decimals(whole_us: float) -> int:
     """So many that the smallest hop of a call still has a digit."""
-    return 3 if whole_us < 10_000 else 2 if whole_us < 1_000_000 else 1
+    return 3 if whole_us < 100_000 else 2 if whole_us < 1_000_000 else 1

@@ -39,7 +39,7 @@ def estimate(of: Interval, unit: float, decimals: int) -> Estimate:
         return Estimate(words.UNKNOWN)
     decimals = 0 if abs(of.mean) / unit >= 1_000 else decimals  # beside figures of another size
     spread = f"{of.half_width / unit:,.{decimals}f}" if math.isfinite(of.half_width) else ""
-    return Estimate(f"{of.mean / unit:,.{decimals}f}", spread)
+    return Estimate(f"{round(of.mean / unit, decimals) + 0.0:,.{decimals}f}", spread)  # never -0.00
 
 
 def _decimals(smallest: float) -> int:

@@ -16,6 +16,7 @@ from loadtests.model.cells import Cell
 from loadtests.model.measurements import Hops, Measurement, ProcessUse
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
+from loadtests.tests.made_hops import rows_of_hops
 from mesh.tests.browser import a_browser
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
@@ -207,17 +208,10 @@ def test_odd_results_make_a_report_without_nan(tmp_path: Path, measured: list[Me
     assert not re.search(r">[^<]*\b(nan|inf|None)\b", html)
 
 
-def rows_of_hops(markdown: str) -> dict[str, list[str]]:
-    """Hop -> the other entries of its first row."""
-    section = markdown[markdown.index("## Where the time goes") : markdown.index("### What a hop holds")]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
-    return {row[-4]: row[-3:] for row in reversed(rows) if len(row) >= 4}
-
-
 def test_both_paths_stand_beside_their_difference_hop_by_hop(tmp_path: Path) -> None:
     html, markdown = written(tmp_path, repeated([GRPC, REST], 5))
     rows = rows_of_hops(markdown)
-    assert rows["hop"] == ["gRPC", "REST", "gRPC beyond REST"]
+    assert rows["hop"] == ["gRPC", "REST", "difference"]
     for hop in ("edge", "serialization", "sidecar to service", "sum of the parts", "mean of all calls"):
         grpc, rest, beyond = rows[hop]
         assert float(beyond.partition(" ± ")[0]) == pytest.approx(float(grpc) - float(rest), abs=0.0021)
@@ -235,7 +229,8 @@ def test_parts_that_do_not_sum_to_the_mean_of_all_calls_are_said_loudly(tmp_path
     off = Hops("/a/hello", 40, 0.0, {"edge": 0.9 * measured[0].mean_us})
     html, markdown = written(tmp_path, [replace(m, hops=(off,)) for m in measured])
     assert re.search(
-        r"Do not rely on these splits.*: A at 25 users: /a/hello, gRPC \(-\d+\.\d %, 120 traced calls\)", markdown
+        r"Do not rely on these splits: .* by more than 5 %: A at 25 users: /a/hello \(gRPC by -\d+\.\d %, of 120 calls\)",
+        markdown,
     )
     assert html.count("role=alert") == 1
     assert "Do not rely" not in written(tmp_path / "good", repeated([GRPC], 3))[1]
