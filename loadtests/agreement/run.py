@@ -52,7 +52,7 @@ def _ours(mesh: Mesh, load: Load, warmup_seconds: float) -> Callable[[Cell, floa
     roster = Roster(mesh.watched)
 
     def run(cell: Cell, seconds: float) -> ToolResult:
-        target = Target(f"http://127.0.0.1:{_ports(mesh)[cell.path]}", roster, sampled_percent=0.0)
+        target = Target(f"http://127.0.0.1:{_ports(mesh)[cell.path]}", roster)
         try:
             load.start(cell, target.host, sampled_percent=0.0)
             time.sleep(warmup_seconds)

@@ -5,10 +5,12 @@ can be told" is a result and is said as one.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.findings import words
+from loadtests.findings.accounts import Account
+from loadtests.findings.causes import causes
 from loadtests.findings.control import SHARE_MIN, Control
 from loadtests.findings.intervals import REPETITIONS_MIN, Interval, Verdict
 from loadtests.findings.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
@@ -35,7 +37,7 @@ def sentences(run: Run, measurements: Iterable[Measurement]) -> list[str]:
     """Everything, for a terminal: the control, the tally, then each comparison. Raises: UnreadableResults."""
     findings = find(run, measurements)
     said = [control_in_words(findings.control), tally(findings)]
-    return [*said, *(str(statement(comparison)) for comparison in findings.comparisons)]
+    return [*said, *(str(statement(comparison, findings.accounts)) for comparison in findings.comparisons)]
 
 
 def control_in_words(control: Control) -> str:
@@ -77,12 +79,20 @@ def tally(findings: Findings) -> str:
     return f"By mean latency, of {words.many(len(judged), 'load')}: {', '.join(said)}."
 
 
-def statement(comparison: Comparison) -> Statement:
+def statement(comparison: Comparison, accounts: Sequence[Account] = ()) -> Statement:
+    """accounts: of the same run; what the difference is made of is looked up there."""
     about = words.load(comparison.question)
     if not comparison.is_main:
         about += f", {words.arm(comparison.a.cell)} against {words.arm(comparison.b.cell)}"
     said = "; ".join([*_speed(comparison), *_failures(comparison), *_cost(comparison)])
-    return Statement(words.sentence(about), words.sentence(said) + ".")
+    return Statement(words.sentence(about), " ".join([words.sentence(said) + ".", *_causes(comparison, accounts)]))
+
+
+def _causes(comparison: Comparison, accounts: Sequence[Account]) -> Iterator[str]:
+    """Of a difference that can be told, route by route."""
+    if comparison.is_main and comparison.winner():
+        routes = [account for account in accounts if account.question == comparison.question]
+        yield from filter(None, (causes(account, route_is_known=len(routes) == 1) for account in routes))
 
 
 def _is_judged(comparison: Comparison) -> bool:

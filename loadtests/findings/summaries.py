@@ -13,7 +13,7 @@ from typing import Final
 from loadtests.errors import UnreadableResults
 from loadtests.findings.intervals import Interval, interval
 from loadtests.model.cells import JOURNEYS, PATHS, Cell
-from loadtests.model.measurements import Hops, Measurement, merged
+from loadtests.model.measurements import Measurement, merged
 
 CAUSES_MAX: Final = 12  # of errors, told by name in a cell; the others as one number
 MB: Final = 1_000_000
@@ -47,7 +47,6 @@ class Summary:
     cpu_us: dict[str, Interval] = field(default_factory=dict)  # kind of process -> CPU time a call
     cpu_us_whole: Interval = UNKNOWN  # of all processes but the generator's
     pss_mb: dict[str, Interval] = field(default_factory=dict)  # kind of process -> memory
-    hops: tuple[Hops, ...] = ()  # one a route, over all runs that count
 
     def values(self, metric: Metric, repetitions: Iterable[int] | None = None) -> list[float]:
         chosen = sorted(self.runs) if repetitions is None else repetitions
@@ -115,7 +114,6 @@ def _summary(cell: Cell, measured: Sequence[Measurement]) -> Summary:
         cpu_us=_by_kind(counted.values(), lambda m, kind: m.cpu_us_per_call(kind)),
         cpu_us_whole=interval([m.cpu_us_per_call() for m in counted.values() if m.processes]),
         pss_mb=_by_kind(counted.values(), _pss_mb),
-        hops=_merged_hops(hops for m in counted.values() for hops in m.hops),
     )
 
 
@@ -127,24 +125,6 @@ def _by_kind(measured: Iterable[Measurement], value: Callable[[Measurement, str]
 
 def _pss_mb(measurement: Measurement, kind: str) -> float:
     return sum(p.pss_bytes for p in measurement.processes if p.kind == kind) / MB
-
-
-def _merged_hops(found: Iterable[Hops]) -> tuple[Hops, ...]:
-    """One a route; means are weighed by the traces they stand on."""
-    by_route: dict[str, list[Hops]] = {}
-    for hops in found:
-        if hops.traces > 0 and math.isfinite(hops.whole_us):
-            by_route.setdefault(hops.route, []).append(hops)
-    merged_ones = []
-    for route, several in by_route.items():
-        traces = sum(hops.traces for hops in several)
-        parts: dict[str, float] = {}
-        for hops in several:
-            for part, part_us in hops.parts_us.items():
-                parts[part] = parts.get(part, 0.0) + part_us * hops.traces / traces
-        whole_us = sum(hops.whole_us * hops.traces for hops in several) / traces
-        merged_ones.append(Hops(route, traces, whole_us, {part: us for part, us in parts.items() if math.isfinite(us)}))
-    return tuple(merged_ones)
 
 
 def _known(figure: Callable[[], float]) -> float:

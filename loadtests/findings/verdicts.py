@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from loadtests.findings.accounts import Account, accounts
 from loadtests.findings.control import AGAIN, Control, control, verdict_metrics
 from loadtests.findings.intervals import REPETITIONS_MIN, Verdict, compared
 from loadtests.findings.summaries import MEAN, METRICS, Metric, Summary, reading_order, summarise
@@ -59,6 +60,7 @@ class Findings:
     control: Control
     comparisons: tuple[Comparison, ...]  # gRPC against REST first
     unmeasured: tuple[Cell, ...]  # planned, and not one run of them kept
+    accounts: tuple[Account, ...]  # where the time of traced calls goes, in reading order
 
     @property
     def main(self) -> tuple[Comparison, ...]:
@@ -71,7 +73,8 @@ class Findings:
 
 def find(run: Run, measurements: Iterable[Measurement]) -> Findings:
     """Raises: UnreadableResults (a histogram that is none)."""
-    summaries = summarise(measurements)
+    measured = list(measurements)
+    summaries = summarise(measured)
     cells = sorted({*run.cells, *summaries}, key=reading_order)
     return Findings(
         run,
@@ -79,6 +82,7 @@ def find(run: Run, measurements: Iterable[Measurement]) -> Findings:
         control(summaries, run.cells, run.seed),
         tuple(_comparisons(cells, summaries)),
         tuple(cell for cell in cells if cell not in summaries),
+        accounts(run, measured),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a traced call spent its time: the parts of one call, of a route, and of the difference of two paths. Pure.
+"""Where a traced call spent its time: the parts of one call, and of a route. Pure.
 
 A call through the mesh makes five spans, each within the one above: the edge's server span, its client span, the
 sidecar's server span, its client span, the service's own. What a span has beyond the one below it is one hop:
@@ -76,11 +76,6 @@ def hops_of(calls: Iterable[TracedCall], traces: Traces) -> list[Hops]:
         if parts := split(call, traces.get(call.trace_id, ())):
             routes.setdefault(call.route, []).append(parts)
     return [_means(route, found) for route, found in sorted(routes.items())]
-
-
-def difference(a: Hops, b: Hops) -> Parts:
-    """b beyond a, hop by hop: they sum to the difference of what clients saw."""
-    return {hop: b.parts_us[hop] - a.parts_us[hop] for hop in HOPS}
 
 
 def _means(route: str, found: Sequence[Parts]) -> Hops:

@@ -15,6 +15,8 @@ from loadtests.model.cells import RAMP, Cell
 
 BOTH: Final = ("grpc", "rest")
 AGAIN: Final = "again"  # variant of the A/A control
+SAMPLED_PERCENT: Final = 1.0  # of calls; each per cent more costs REST 0.8 % of its CPU time, gRPC 0.4 %
+QUICK_SAMPLED_PERCENT: Final = 3.0  # its windows are short: one in a hundred calls of B would be five or six
 BETWEEN_SECONDS: Final = 0.5  # users stop and start
 PAYLOADS: Final = (10, 1_000, 10_000, 100_000, 1_000_000)  # bytes
 
@@ -26,6 +28,7 @@ class Plan:
     repetitions: int
     window_seconds: float  # at few users; more users get more
     warmup_seconds: float
+    sampled_percent: float = SAMPLED_PERCENT  # of the calls, which are traced; of all arms the same
 
     def window(self, cell: Cell) -> float:
         """Seconds that count: with thousands of users an answer takes a second or two, and some hundred of them are needed."""
@@ -54,7 +57,9 @@ def quick(repetitions: int = 5) -> Plan:
     """A first verdict in little more than a minute."""
     control = Cell("grpc", "a", 25, variant=AGAIN)
     cells = (*_each(BOTH, Cell("", "a", 25)), control, *_each(BOTH, Cell("", "b", 25)))
-    return Plan("quick", cells, repetitions, window_seconds=1.3, warmup_seconds=0.6)
+    return Plan(
+        "quick", cells, repetitions, window_seconds=1.3, warmup_seconds=0.6, sampled_percent=QUICK_SAMPLED_PERCENT
+    )
 
 
 def default(repetitions: int = 10) -> Plan:

@@ -18,6 +18,15 @@ FILE = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Serialization:
+    """What the messages of one call cost to encode and decode, measured before the run (loadtests/hops/serialization.py)."""
+
+    count: int  # of the stream, as in a cell
+    delay_ms: int
+    costs_us: dict[str, dict[str, dict[str, float]]]  # route -> path -> hop -> microseconds
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     id: str  # "2026-11-26T17-05-02-quick"
     kind: str  # "quick", "default", "full", "check"
@@ -36,6 +45,15 @@ class Run:
     settings: dict[str, str] = field(
         default_factory=dict
     )  # what else the figures depend on: "sampling", "generator processes"
+    sampled_percent: float = 1.0  # of the calls, which are traced
+    serialization: tuple[Serialization, ...] = ()
+
+    def serialization_us(self, cell: Cell, route: str) -> dict[str, dict[str, float]]:
+        """Path -> hop -> microseconds in one call; empty where it was not measured for a stream like that of `cell`."""
+        for measured in self.serialization:
+            if (measured.count, measured.delay_ms) == (cell.count, cell.delay_ms):
+                return measured.costs_us.get(route, {})
+        return {}
 
 
 def write(run: Run, directory: Path) -> None:

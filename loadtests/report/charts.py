@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final
 
 from loadtests.findings import words
-from loadtests.findings.control import AGAIN
 from loadtests.findings.intervals import Interval
 from loadtests.findings.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
 from loadtests.findings.verdicts import Findings
@@ -114,27 +113,6 @@ def factors(findings: Findings) -> list[Figure]:
                 varied = {path: points for path, points in paths.items() if len(points) > 1}
                 figures.append(_factor(factor, called, group, values, varied))
     return figures[:FIGURES_MAX]
-
-
-def hops(findings: Findings) -> list[Figure]:
-    """Where the time of a call goes, the paths one above the other."""
-    figures = []
-    for question, route in traced(findings):
-        several = [
-            Stack(words.arm(summary.cell), {words.shown(part, 40): us for part, us in found.parts_us.items()})
-            for summary in findings.summaries.values()
-            for found in summary.hops
-            if summary.cell.question == question and found.route == route and summary.cell.variant != AGAIN
-        ]
-        title = f"{words.sentence(words.load(question))}: {words.shown(route, 40)} by hop"
-        figures.append(Figure(title, partial(pictures.stacks, title, several, of="time of a call")))
-    return figures[:FIGURES_MAX]
-
-
-def traced(findings: Findings) -> list[tuple[Cell, str]]:
-    """Questions and routes whose hops are known."""
-    found = ((s.cell.question, hop.route) for s in findings.summaries.values() for hop in s.hops)
-    return list(dict.fromkeys(found))[:FIGURES_MAX]
 
 
 def costs(findings: Findings) -> list[Figure]:

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         *((name, _REAL) for name in (*PERCENTILES, "max_us")),
         *(("histogram", _TEXT), ("generator_busy", _REAL), ("foreign_cores", _REAL)),
         *(("cpu_seconds", pa.map_(_TEXT, _REAL)), ("pss_bytes", pa.map_(_TEXT, _COUNT))),
+        *(("traced", _COUNT), ("hops_us", pa.map_(_TEXT, _REAL))),
     ]
 )
 
@@ -57,8 +58,9 @@ def _rows(run: Run, measurement: Measurement) -> Iterator[dict[str, Any]]:
         "cpu_seconds": _by_kind(measurement.processes, "cpu_seconds"),
         "pss_bytes": _by_kind(measurement.processes, "pss_bytes"),
     }
+    traced = {hops.route: {"traced": hops.traces, "hops_us": list(hops.parts_us.items())} for hops in measurement.hops}
     for route, result in measurement.routes.items():
-        yield _storable({**shared, "route": route, **_result(result)})
+        yield _storable({**shared, "route": route, **_result(result), **traced.get(route, {})})
     if not measurement.routes:
         yield _storable(shared)
 

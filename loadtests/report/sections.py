@@ -11,12 +11,11 @@ from loadtests.findings import sentences as in_words
 from loadtests.findings import words
 from loadtests.findings.intervals import REPETITIONS_MIN
 from loadtests.findings.verdicts import Findings
-from loadtests.report import charts, original, tables
+from loadtests.report import charts, hops, original, tables
 from loadtests.report.blocks import Block, Entry, Figure, Figures, Heading, Notice, Paragraph, Points, Table
 
 STATEMENTS_MAX: Final = 200  # of each kind
 FACTS_MAX: Final = 60  # of the machine, the versions and the settings, each
-PART_ERROR_MAX: Final = 0.05  # of the whole, that the parts may be off together
 
 METHOD: Final = (
     (
@@ -62,7 +61,7 @@ def report(findings: Findings) -> Iterator[Block]:
     yield Paragraph(_about(findings))
     yield from _verdicts(findings)
     yield from _results(findings)
-    yield from _hops(findings)
+    yield from hops.section(findings.accounts)
     yield from _resources(findings)
     yield from _original(findings)
     yield from _with_figures("Open loop", charts.open_loop(findings), _OPEN_LOOP)
@@ -100,7 +99,7 @@ def _verdicts(findings: Findings) -> Iterator[Block]:
     figures = charts.verdicts(findings)
     if figures:
         yield Figures(tuple(figures))
-    main = [in_words.statement(comparison) for comparison in findings.main]
+    main = [in_words.statement(comparison, findings.accounts) for comparison in findings.main]
     others = [in_words.statement(comparison) for comparison in findings.comparisons if not comparison.is_main]
     for title, statements in (("gRPC against REST", main), ("What else was compared", others)):
         if statements:
@@ -114,25 +113,6 @@ def _results(findings: Findings) -> Iterator[Block]:
     yield Heading("Results")
     yield Paragraph("Means over repetitions; behind ± half of the 95 % interval.")
     yield tables.results(findings)
-
-
-def _hops(findings: Findings) -> Iterator[Block]:
-    figures = charts.hops(findings)
-    if not figures:
-        return
-    yield Heading("Where the time goes")
-    yield Paragraph(
-        "Means of traced calls, split by hop. The parts are measured apart from the whole, and should add up to it."
-    )
-    yield Figures(tuple(figures))
-    yield tables.hops(findings, charts.traced(findings))
-    for summary in findings.summaries.values():
-        for hops in summary.hops:
-            if abs(sum(hops.parts_us.values()) - hops.whole_us) > PART_ERROR_MAX * hops.whole_us:
-                where = f"{words.arm(summary.cell)}, {words.load(summary.cell)}, {words.shown(hops.route)}"
-                yield Notice(
-                    f"{where}: the parts are off by more than {words.percent(PART_ERROR_MAX)} of the whole.", "bad"
-                )
 
 
 def _resources(findings: Findings) -> Iterator[Block]:

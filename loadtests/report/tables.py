@@ -10,18 +10,15 @@ from functools import partial
 from typing import Final
 
 from loadtests.findings import words
-from loadtests.findings.control import AGAIN
 from loadtests.findings.intervals import Interval
 from loadtests.findings.summaries import CAUSES_MAX, MEAN, P50, P90, P99, THROUGHPUT, UNKNOWN, Summary
 from loadtests.findings.verdicts import Findings
 from loadtests.model.cells import Cell
-from loadtests.model.measurements import Hops
 from loadtests.report import original
 from loadtests.report.blocks import Entry, Estimate, Table, grouped
 
 KINDS: Final = ("edge", "sidecar", "workload", "gateway", "journal", "control-plane", "sink")  # others follow
 KINDS_MAX: Final = 12
-ARMS_MAX: Final = 8  # columns of the table of hops
 REASONS_MAX: Final = 100  # rows of voided runs, and of errors
 MS: Final = 1_000.0  # microseconds
 
@@ -34,15 +31,15 @@ def estimates(summaries: Sequence[Summary], of: Callable[[Summary], Interval], u
         if math.isfinite(size) and size > 0:
             question = summary.cell.question
             smallest[question] = min(size, smallest.get(question, size))
-    return [_estimate(of(s), unit, _decimals(smallest.get(s.cell.question, 100.0))) for s in summaries]
+    return [estimate(of(s), unit, _decimals(smallest.get(s.cell.question, 100.0))) for s in summaries]
 
 
-def _estimate(of: Interval, unit: float, decimals: int) -> Estimate:
+def estimate(of: Interval, unit: float, decimals: int) -> Estimate:
     if not math.isfinite(of.mean):
         return Estimate(words.UNKNOWN)
     decimals = 0 if abs(of.mean) / unit >= 1_000 else decimals  # beside figures of another size
     spread = f"{of.half_width / unit:,.{decimals}f}" if math.isfinite(of.half_width) else ""
-    return Estimate(f"{of.mean / unit:,.{decimals}f}", spread)
+    return Estimate(f"{round(of.mean / unit, decimals) + 0.0:,.{decimals}f}", spread)  # never -0.00
 
 
 def _decimals(smallest: float) -> int:
@@ -86,33 +83,6 @@ def memory(findings: Findings) -> Table | None:
         by_first=True,
         caption="Memory (PSS) in MB at the end of the window",
     )
-
-
-def hops(findings: Findings, several: Sequence[tuple[Cell, str]]) -> Table:
-    """The parts of a call side by side, an arm a column; their sum beside the whole. `several`: questions and routes."""
-    measured = [summary for summary in findings.summaries.values() if summary.cell.variant != AGAIN]
-    found = {(s.cell.question, h.route, words.arm(s.cell)): h for s in measured for h in s.hops}
-    arms = list(dict.fromkeys(arm for question, route, arm in found if (question, route) in several))[:ARMS_MAX]
-    rows: list[tuple[Entry, ...]] = []
-    for question, route in several:
-        head = f"{words.sentence(words.load(question))}: {words.shown(route)}"
-        rows += [(head, *row) for row in _hops_rows([found.get((question, route, arm)) for arm in arms])]
-    return Table(("load and route", "hop", *arms), grouped(rows), labels=2, by_first=True)
-
-
-def _hops_rows(of_arms: Sequence[Hops | None]) -> Iterable[tuple[Entry, ...]]:
-    def row(title: str, entry: Callable[[Hops], str]) -> tuple[Entry, ...]:
-        return (title, *(entry(hops) if hops else words.UNKNOWN for hops in of_arms))
-
-    for part in dict.fromkeys(part for hops in of_arms if hops for part in hops.parts_us):
-        yield row(words.shown(part), lambda hops, part=part: words.latency(hops.parts_us.get(part, math.nan)))  # type: ignore[misc]
-    yield row("sum of the parts", lambda hops: words.latency(sum(hops.parts_us.values())))
-    yield row("the whole, as the client saw it", lambda hops: words.latency(hops.whole_us))
-    yield row(
-        "parts / whole",
-        lambda hops: words.percent(sum(hops.parts_us.values()) / hops.whole_us if hops.whole_us else math.nan),
-    )
-    yield row("traced calls", lambda hops: f"{hops.traces:,}")
 
 
 def errors(findings: Findings) -> Table | None:

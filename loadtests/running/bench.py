@@ -6,7 +6,7 @@ Who calls hands over how a run is announced to the log (`Announce`) and how prog
 import contextlib
 import importlib.util
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Literal, Protocol
 
 from loadtests.errors import BenchmarkError, NotInstalled, PathUnusable
 from loadtests.generator.client import generating
+from loadtests.hops.serialization import costs_us
 from loadtests.model import measurements, runs
 from loadtests.model import plan as plans
 from loadtests.model.plan import Plan
-from loadtests.model.runs import Run
-from loadtests.running.comparison import SAMPLED_PERCENT, Comparison, Split, Step
+from loadtests.model.runs import Run, Serialization
+from loadtests.running.comparison import Comparison, Split, Step
 from loadtests.running.facts import git_revision, machine, versions
 from loadtests.running.meshes import mesh_up
 from loadtests.running.targets import brought_up
@@ -67,6 +68,12 @@ def with_reference(plan: Plan) -> Plan:
     return plans.with_reference(plan)
 
 
+def _serialization(plan: Plan) -> Iterator[Serialization]:
+    """Of every stream that the plan has; a tenth of a second for each."""
+    for count, delay_ms in sorted({(cell.count, cell.delay_ms) for cell in plan.cells}):
+        yield Serialization(count, delay_ms, costs_us(count=count, delay_ms=delay_ms))
+
+
 def new_run(plan: Plan, wanted: Wanted, seed: int | None) -> Run:
     now = datetime.now(UTC)
     return Run(
@@ -84,15 +91,17 @@ def new_run(plan: Plan, wanted: Wanted, seed: int | None) -> Run:
         versions=versions(),
         settings={
             "generator processes": str(wanted.workers + wanted.remote_workers),
-            "traced calls": f"{SAMPLED_PERCENT:g} %",
+            "traced calls": f"{plan.sampled_percent:g} %",
             "window": f"{plan.window_seconds:g} s and 1.25 ms a user",
             "warm-up": f"{plan.warmup_seconds:g} s and 1 ms a user, discarded",
         },
+        sampled_percent=plan.sampled_percent,
+        serialization=tuple(_serialization(plan)),
     )
 
 
 def plan_of(run: Run) -> Plan:
-    return Plan(run.kind, run.cells, run.repetitions, run.window_seconds, run.warmup_seconds)
+    return Plan(run.kind, run.cells, run.repetitions, run.window_seconds, run.warmup_seconds, run.sampled_percent)
 
 
 def resumable(results: Path, id_: str = "") -> tuple[Run, Path]:

@@ -24,7 +24,6 @@ from loadtests.model.plan import Plan
 from loadtests.running.resources import Vanished, Watched, Window, watched
 
 GENERATOR_BUSY_MAX = 0.9  # of one core: above it, what is measured is the generator
-SAMPLED_PERCENT = 1.0
 STEADY_FACTOR_MAX = 1.2  # by which Little's law may be missed
 LONGER_WINDOWS_MAX = 3
 WINDOW_SECONDS_MAX = 60.0
@@ -42,7 +41,7 @@ class Target:
     host: str
     watched: Callable[[], list[Watched]]  # raises Vanished
     sink: str = ""  # where its traces are asked for; empty: it makes none
-    sampled_percent: float = SAMPLED_PERCENT
+    sampled: bool = True  # whether as many calls as the plan says ask to be traced; False: none
     settle: Callable[[], None] = lambda: None  # returns when what users left behind is done; raises PathUnusable
 
 
@@ -89,7 +88,7 @@ class Comparison:
 
     def _measure_one(self, repetition: int, cell: Cell) -> None:
         target = self.targets(cell)
-        self.load.start(cell, target.host, sampled_percent=target.sampled_percent)
+        self.load.start(cell, target.host, sampled_percent=self.plan.sampled_percent if target.sampled else 0.0)
         begun, begun_at = time.monotonic(), time.time()
         self._keep_pending()
         time.sleep(max(0.0, self.plan.warmup(cell) - (time.monotonic() - begun)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadtests.errors import PathUnusable
 from loadtests.model.cells import Cell
-from loadtests.running.comparison import SAMPLED_PERCENT, Target
+from loadtests.running.comparison import Target
 from loadtests.running.direct import direct_services
 from loadtests.running.meshes import VARIANT_PORTS, VARIANTS, Mesh, variant_up
 from loadtests.running.resources import Roster, Watched, watched
@@ -48,8 +48,7 @@ def brought_up(cells: Sequence[Cell], mesh: Mesh, logs: Path, *, port_offset: in
 def _on_mesh(mesh: Mesh, roster: Roster) -> Find:
     def find(cell: Cell) -> Target:
         port = mesh.rest_port if cell.path == "rest" else mesh.grpc_port
-        sampled_percent = 0.0 if cell.variant == "tracing-off" else SAMPLED_PERCENT
-        return Target(f"http://127.0.0.1:{port}", roster, mesh.sink, sampled_percent)
+        return Target(f"http://127.0.0.1:{port}", roster, mesh.sink, sampled=cell.variant != "tracing-off")
 
     return find
 

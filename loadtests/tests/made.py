@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from loadtests.hops import split
 from loadtests.model import measurements, runs
 from loadtests.model.cells import RAMP, Cell
 from loadtests.model.histogram import Histogram
@@ -23,9 +24,10 @@ PATHS: Final = {
     "reference-grpc": (6.0, 420.0, (0, 0, 900)),
     "reference-rest": (28_000.0, 300.0, (0, 0, 700)),
 }
-HOPS: Final = {
-    "grpc": {"client": 400.0, "edge": 700.0, "sidecar": 500.0, "server": 350.0, "serialization": 90.0},
-    "rest": {"client": 390.0, "edge": 420.0, "sidecar": 300.0, "server": 90.0, "serialization": 20.0},
+HOPS: Final = {  # path -> shares of a call
+    "grpc": dict(zip(split.HOPS, (0.2, 0.2, 0.1, 0.1, 0.3, 0.1), strict=True)),
+    "rest": dict(zip(split.HOPS, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1), strict=True)),
+    "native": dict(zip(split.HOPS, (0.2, 0.1, 0.2, 0.1, 0.3, 0.1), strict=True)),
 }
 
 
@@ -47,10 +49,11 @@ def made(
         for (kind, pss), us in zip(kinds, cpu, strict=True)
         if us
     ]
+    answered = {route: _route(chance, calls, mean_ms) for route in routes}
     hops = [
-        Hops(route, 40, sum(HOPS[cell.path].values()) * 1.004, HOPS[cell.path])
-        for route in routes
-        if cell.path in HOPS and cell.users == 25
+        _hops(route, result, HOPS[cell.path], off=chance.gauss(1.01, 0.01))
+        for route, result in answered.items()
+        if cell.path in HOPS and cell.users == 25 and result.calls
     ]
     return Measurement(
         cell,
@@ -58,7 +61,7 @@ def made(
         1_790_000_000_000_000 + repetition * 60_000_000,
         seconds,
         3.0,
-        {route: _route(chance, calls, mean_ms) for route in routes},
+        answered,
         (*processes, ProcessUse("generator-1", "generator", 4.0, 90_000_000)),
         generator_busy=0.4,
         hops=tuple(hops),
@@ -119,6 +122,12 @@ def everything() -> list[Cell]:
     cells += [replace(Cell(path, "a", 25), reuse=False) for path in two]
     cells += [replace(Cell(path, "a", 25), http="2") for path in two]
     return cells
+
+
+def _hops(route: str, result: RouteResult, shares: dict[str, float], off: float) -> Hops:
+    """Of traced calls that took `off` times as long as the others."""
+    whole_us = result.total_us / result.calls * off
+    return Hops(route, 40, whole_us, {hop: share * whole_us for hop, share in shares.items()})
 
 
 def _route(chance: random.Random, calls: int, mean_ms: float) -> RouteResult:

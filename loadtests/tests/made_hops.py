@@ -1,4 +1,4 @@
-"""Calls and runs to test with, as data."""
+"""Calls and runs to test with, as data; and a report's table of hops, read back."""
 
 from collections.abc import Sequence
 
@@ -40,3 +40,10 @@ def measured(
     route = RouteResult(1000, round(1000 * mean_us), "")
     hops = (Hops("/a/hello", 100, sum(parts_us.values()), parts_us),) if parts_us else ()
     return Measurement(cell, repetition, 0, 1.0, 0.0, {"/a/hello": route}, hops=hops, voided=voided)
+
+
+def rows_of_hops(markdown: str) -> dict[str, list[str]]:
+    """Hop -> what a report's table of hops says of it first: gRPC, REST, and their difference."""
+    section = markdown[markdown.index("## Where the time goes") : markdown.index("### What a hop holds")]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return {row[-4]: row[-3:] for row in reversed(rows) if len(row) >= 4}

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from loadtests.model import plan
+from loadtests.model import plan, runs
 from loadtests.model.cells import RAMP, Cell
 from loadtests.model.plan import Plan
+from loadtests.running import bench
 
 
 def test_cells_of_one_question_differ_in_path_and_variant_alone() -> None:
@@ -73,3 +75,24 @@ def test_the_reference_answers_the_questions_that_the_mesh_is_asked() -> None:
     ours = {cell.question for cell in made.cells if cell.path == "grpc"}
     assert reference <= ours
     assert {(cell.journey, cell.users) for cell in reference} >= {("b", 200), ("b", 800), ("a", 200), ("report", 25)}
+
+
+def test_a_run_that_goes_on_has_the_plan_and_the_costs_of_serialization_that_it_was_begun_with(tmp_path: Path) -> None:
+    made = plan.quick()
+    begun = bench.new_run(made, bench.Wanted("default"), seed=1)
+    runs.write(begun, tmp_path)
+    kept = runs.read(tmp_path)
+    assert bench.plan_of(kept) == made
+    assert kept.serialization_us(made.cells[0], "/a/hello") == begun.serialization_us(made.cells[0], "/a/hello")
+    assert kept.serialization_us(made.cells[0], "/a/hello").keys() == {"grpc", "native", "rest"}
+    assert kept.serialization_us(replace(made.cells[0], count=100), "/a/hello") == {}
+    assert kept.serialization_us(made.cells[0], "/echo") == {}
+
+
+def test_a_run_of_before_serialization_was_measured_can_be_read(tmp_path: Path) -> None:
+    old = bench.new_run(plan.quick(), bench.Wanted("default"), seed=1)
+    runs.write(old, tmp_path)
+    text = (tmp_path / runs.FILE).read_text()
+    cut = text[: text.index('  "sampled_percent"')].rstrip().rstrip(",") + "}"
+    (tmp_path / runs.FILE).write_text(cut)
+    assert runs.read(tmp_path) == replace(old, sampled_percent=1.0, serialization=())

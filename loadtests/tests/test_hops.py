@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.hops.split import HOPS, TOLERANCE_NS, difference, hops_of, left_out, split
+from loadtests.hops.split import HOPS, TOLERANCE_NS, hops_of, left_out, split
 from loadtests.tests.made_hops import called, spans
 from observability.spans import Span
 
@@ -96,9 +96,3 @@ def test_means_are_taken_route_by_route_over_the_calls_that_can_be_split() -> No
     assert (hello.route, hello.traces, hello.whole_us) == ("/a/hello", 2, 1500)
     assert hello.parts_us == {**AS_EXPECTED, "client": 700}
     assert (b.route, b.traces, b.parts_us) == ("/b", 1, AS_EXPECTED)
-
-
-@given(st.lists(nested(), min_size=2, max_size=2))
-def test_the_difference_of_two_paths_is_the_sum_of_its_hops(made: list[tuple[int, list[Span]]]) -> None:
-    (a,), (b,) = (hops_of([called(us)], {called(us).trace_id: came}) for us, came in made)
-    assert sum(difference(a, b).values()) == pytest.approx(b.whole_us - a.whole_us, abs=0.001)

@@ -1,17 +1,26 @@
 """The split held against a real mesh: it adds up, and a fault that is put into one hop is found there, whole, and nowhere else."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
+from loadtests.findings.accounts import accounts
+from loadtests.findings.breakdown import breakdown
 from loadtests.findings.intervals import interval
-from loadtests.hops.breakdown import breakdown
 from loadtests.hops.split import HOPS, Parts, hops_of, left_out, split
 from loadtests.hops.traces import traces_of
+from loadtests.model import runs
 from loadtests.model.cells import Cell
-from loadtests.model.measurements import Measurement, RouteResult, TracedCall
+from loadtests.model.measurements import Hops, Measurement, RouteResult, TracedCall
+from loadtests.model.plan import Plan
+from loadtests.model.runs import Run
+from loadtests.report import write_report
+from loadtests.running import bench
+from loadtests.tests.made_hops import rows_of_hops
 from loadtests.tests.traced import traced_calls
 from mesh.tests.load import load
 from mesh.tests.meshes import Mesh, a_mesh, until_async
@@ -81,9 +90,52 @@ def test_a_fault_of_2_ms_in_one_sidecar_is_found_in_that_hop_within_5_percent_an
     assert all(abs(us) < WITHIN_US for us in grew.values()), said
 
 
-async def change(mesh: Mesh, path: str, workload: str, faulty: bool) -> None:
+class Unannounced:
+    """A log that nobody tells of the run."""
+
+    def begun(self, run: Run) -> None: ...
+
+    def ended(self, run: Run, outcome: bench.Outcome, directory: Path) -> None: ...
+
+
+def test_a_run_of_the_comparison_finds_a_fault_of_5_ms_where_it_is_and_says_so_in_its_report(
+    own: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One user: calls that come together wait for each other's fault. All calls are traced: one alone is short."""
+    monkeypatch.setenv("MESHLOG_HOME", str(own.home))
+    wanted = bench.Wanted(own.name)
+    plan = Plan("check", (Cell("grpc", "a", 1), Cell("rest", "a", 1)), 4, 1.0, 0.5, sampled_percent=100.0)
+    run = bench.new_run(plan, wanted, seed=1)
+
+    def split_calls(sink: str, calls: list[TracedCall]) -> tuple[Hops, ...]:
+        return tuple(hops_of(calls, traces_of(calls, sink)))
+
+    asyncio.run(change(own, "grpc", "a-v1-1", faulty=True, delay_ms=5))
+    try:
+        bench.execute(run, tmp_path, wanted, announce=Unannounced(), split=split_calls, tell=lambda step: None)
+    finally:
+        asyncio.run(change(own, "grpc", "a-v1-1", faulty=False))
+
+    (found,) = accounts(runs.read(tmp_path), bench.measured(tmp_path))
+    said = "; ".join(map(str, found.paths.values()))
+    assert all(path.adds_up for path in found.paths.values()), said
+    assert found.difference
+    grew = found.difference.parts
+    assert max(grew, key=lambda part: grew[part].mean) == "sidecar", grew
+    assert grew["sidecar"].low > 2_500, grew
+    assert found.paths["rest"].parts_us["sidecar"] < 2_500
+
+    markdown = write_report(tmp_path).with_suffix(".md").read_text()
+    grpc, rest, beyond = rows_of_hops(markdown)["sidecar"]
+    assert float(grpc) >= 5
+    assert float(rest) < 2.5
+    assert float(beyond.partition(" ")[0]) == pytest.approx(float(grpc) - float(rest), abs=0.002)
+    assert re.search(r"Of the [\d.]+ ms that gRPC takes longer, [\d.]+ ms lie in the sidecar", markdown), markdown
+
+
+async def change(mesh: Mesh, path: str, workload: str, faulty: bool, delay_ms: float = FAULT_US / 1000) -> None:
     """Put the fault in or take it out, and let each connection between edge and sidecar have its last call as before."""
-    wanted = ("--delay-ms", str(FAULT_US / 1000)) if faulty else ("--clear",)
+    wanted = ("--delay-ms", str(delay_ms)) if faulty else ("--clear",)
     await asyncio.to_thread(mesh.meshlog, "fault", workload, *wanted)
     await until_async(lambda: mesh.status()["healthy"])
     async with load(getattr(mesh, path), ROUTE, clients=8) as calls:

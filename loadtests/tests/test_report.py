@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadtests.errors import UnreadableResults
+from loadtests.findings.breakdown import PARTS
 from loadtests.model import measurements, runs
 from loadtests.model.cells import Cell
 from loadtests.model.measurements import Hops, Measurement, ProcessUse
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
+from loadtests.tests.made_hops import rows_of_hops
 from mesh.tests.browser import a_browser
 
 GRPC, REST = Cell("grpc", "a", 25), Cell("rest", "a", 25)
@@ -133,6 +135,8 @@ def test_raw_results_have_one_row_a_route_with_everything(full: Path) -> None:
     assert len(table) == sum(len(m.routes) for m in measured)
     first = table[0]
     route = measured[0].routes[first["route"]]
+    (hops,) = measured[0].hops[:1]
+    assert (first["traced"], dict(first["hops_us"])) == (hops.traces, hops.parts_us)
     assert (first["calls"], first["total_us"], first["histogram"]) == (route.calls, route.total_us, route.histogram)
     assert first["mean_us"] == pytest.approx(route.total_us / route.calls)
     assert first["p50_us"] < first["p90_us"] < first["p99_us"] <= first["max_us"]
@@ -204,11 +208,41 @@ def test_odd_results_make_a_report_without_nan(tmp_path: Path, measured: list[Me
     assert not re.search(r">[^<]*\b(nan|inf|None)\b", html)
 
 
-def test_hops_that_do_not_add_up_are_said(tmp_path: Path) -> None:
-    off = Hops("/a/hello", 40, 1_000.0, {"edge": 500.0, "sidecar": 400.0})
-    _, markdown = written(tmp_path, [replace(m, hops=(off,)) for m in repeated([GRPC], 3)])
-    assert "the parts are off by more than 5.0 % of the whole" in markdown
-    assert "90 %" in markdown
+def test_both_paths_stand_beside_their_difference_hop_by_hop(tmp_path: Path) -> None:
+    html, markdown = written(tmp_path, repeated([GRPC, REST], 5))
+    rows = rows_of_hops(markdown)
+    assert rows["hop"] == ["gRPC", "REST", "difference"]
+    for hop in ("edge", "serialization", "sidecar to service", "sum of the parts", "mean of all calls"):
+        grpc, rest, beyond = rows[hop]
+        assert float(beyond.partition(" ± ")[0]) == pytest.approx(float(grpc) - float(rest), abs=0.0021)
+        assert "±" in beyond
+    parts = [float(figures[0]) for hop, figures in rows.items() if hop in PARTS]
+    assert sum(parts) == pytest.approx(float(rows["sum of the parts"][0]), abs=0.005)
+    assert rows["traced calls"][:2] == ["200", "200"]
+    assert "Of the 4." in markdown
+    assert " lie between sidecar and service (gRPC's own machinery in Python)" in markdown
+    assert "A at 25 users: /a/hello by hop</figcaption>" in html.replace("\u00a0", " ")
+
+
+def test_parts_that_do_not_sum_to_the_mean_of_all_calls_are_said_loudly(tmp_path: Path) -> None:
+    measured = repeated([GRPC], 3)
+    off = Hops("/a/hello", 40, 0.0, {"edge": 0.9 * measured[0].mean_us})
+    html, markdown = written(tmp_path, [replace(m, hops=(off,)) for m in measured])
+    assert re.search(
+        r"Do not rely on these splits: .* by more than 5 %: A at 25 users: /a/hello \(gRPC by -\d+\.\d %, of 120 calls\)",
+        markdown,
+    )
+    assert html.count("role=alert") == 1
+    assert "Do not rely" not in written(tmp_path / "good", repeated([GRPC], 3))[1]
+
+
+def test_the_envoys_are_said_a_second_time_from_the_runs_without_them(full: Path) -> None:
+    markdown = (full / "report.md").read_text()
+    assert re.search(
+        r"\*\*A at 25 users: /a/hello, REST\.\*\* By traces edge and sidecar take [\d.]+ ms of a call; against runs without "
+        r"Envoys they take [\d.]+ ms\.",
+        markdown,
+    )
 
 
 def test_a_directory_without_results_is_a_clear_error(tmp_path: Path) -> None:
