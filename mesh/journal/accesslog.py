@@ -3,8 +3,9 @@
 Envoy writes it to ACCESS_LOG, relative to its working directory, beside the segments of the journal.
 """
 
-import json
 from typing import Any
+
+import msgspec
 
 from mesh.events import CallFinished
 
@@ -29,7 +30,7 @@ def access_log_format() -> dict[str, str]:
 def call_finished(line: bytes) -> CallFinished | None:
     """What one line says; None if it cannot be told which call it is about, or it is no line of ours."""
     try:
-        said = json.loads(line)
+        said = msgspec.json.decode(line)
     except ValueError:
         return None
     if not isinstance(said, dict) or not isinstance(said.get("call_id"), str):
