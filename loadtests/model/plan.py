@@ -15,8 +15,10 @@ from loadtests.model.cells import RAMP, Cell
 
 BOTH: Final = ("grpc", "rest")
 AGAIN: Final = "again"  # variant of the A/A control
-SAMPLED_PERCENT: Final = 1.0  # of calls; each per cent more costs REST 0.8 % of its CPU time, gRPC 0.4 %
-QUICK_SAMPLED_PERCENT: Final = 3.0  # its windows are short: one in a hundred calls of B would be five or six
+# Of calls. Tracing all of them costs half as much CPU time again, so each per cent costs half a per cent. The windows of a
+# quick run are short: at 1 % the sum of the parts scatters by 3 to 7 % from run to run, at 3 % by 1 to 3 %.
+SAMPLED_PERCENT: Final = 1.0
+QUICK_SAMPLED_PERCENT: Final = 3.0
 BETWEEN_SECONDS: Final = 0.5  # users stop and start
 PAYLOADS: Final = (10, 1_000, 10_000, 100_000, 1_000_000)  # bytes
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from loadtests.findings import words
 from loadtests.findings.accounts import Account
-from loadtests.findings.breakdown import APART_PERCENT_MAX, PARTS, Breakdown
+from loadtests.findings.breakdown import APART_PERCENT_MAX, PARTS, SERIALIZATION, Breakdown
 from loadtests.findings.intervals import Interval
 from loadtests.model.cells import PATHS
 from loadtests.report import pictures
@@ -102,8 +102,12 @@ def _rows(account: Account, paths: Sequence[str]) -> Iterator[tuple[Entry, ...]]
         return (name, *figures)
 
     for part in PARTS:
-        of_paths = [ms(found.parts_us[part]) if found else None for found in several]
-        yield row(part, of_paths, difference.parts[part] if difference else None)
+        known = [part != SERIALIZATION or (found and found.parts_us[part] > 0) for found in several]
+        of_paths = [
+            ms(found.parts_us[part]) if found and is_known else None
+            for found, is_known in zip(several, known, strict=True)
+        ]
+        yield row(part, of_paths, difference.parts[part] if difference and all(known[: len(MAIN)]) else None)
     sums = [ms(found.sum_us) if found else None for found in several]
     yield row("sum of the parts", sums, difference.sum if difference else None)
     wholes = [ms(found.whole_us) if found else None for found in several]

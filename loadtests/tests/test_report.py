@@ -14,6 +14,7 @@ from loadtests.findings.breakdown import PARTS
 from loadtests.model import measurements, runs
 from loadtests.model.cells import Cell
 from loadtests.model.measurements import Hops, Measurement, ProcessUse
+from loadtests.model.runs import Serialization
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
 from loadtests.tests.made_hops import rows_of_hops
@@ -155,10 +156,13 @@ def test_a_failed_control_opens_the_report(tmp_path: Path) -> None:
 def test_names_and_causes_from_outside_are_text(tmp_path: Path) -> None:
     odd = Cell("grpc", HOSTILE, 25, variant=HOSTILE)
     process = ProcessUse(HOSTILE, HOSTILE, 1.0, 10**6)
+    hops = (Hops(HOSTILE, 4, 10.0, {HOSTILE: 10.0, "edge": 9.0}),)
+    usual = replace(odd, variant="")
     measured = [
-        replace(with_errors(m, {HOSTILE: 3}), processes=(process,), hops=(Hops(HOSTILE, 4, 10.0, {HOSTILE: 10.0}),))
-        for m in repeated([odd, replace(odd, path=HOSTILE), replace(odd, variant="")], repetitions=3)
+        replace(with_errors(m, {HOSTILE: 3}), processes=(process,), hops=hops)
+        for m in repeated([odd, replace(odd, path=HOSTILE), usual, replace(usual, path=HOSTILE)], repetitions=3)
     ]
+    measured = [replace(m, routes={HOSTILE: next(iter(m.routes.values()))}) for m in measured]
     measured.append(replace(made(odd, 9), voided=HOSTILE))
     directory = kept(tmp_path, measured, machine={"<b>": "<i>"}, git_revision="<u>|")
     results = (
@@ -172,6 +176,7 @@ def test_names_and_causes_from_outside_are_text(tmp_path: Path) -> None:
     assert (page.tags["script"], page.tags["u"]) == (0, 0)
     assert "<script" not in markdown
     assert "](http" not in markdown
+    assert "## Where the time goes" in markdown
     assert "\x1b" not in html + markdown
     for table in re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1  # no name adds a column
@@ -209,8 +214,10 @@ def test_odd_results_make_a_report_without_nan(tmp_path: Path, measured: list[Me
 
 
 def test_both_paths_stand_beside_their_difference_hop_by_hop(tmp_path: Path) -> None:
-    html, markdown = written(tmp_path, repeated([GRPC, REST], 5))
+    costs = {"/a/hello": {"grpc": {"service": 100.0}, "rest": {"service": 200.0}}}
+    html, markdown = written(tmp_path, repeated([GRPC, REST], 5), serialization=(Serialization(10, 5, costs),))
     rows = rows_of_hops(markdown)
+    assert rows["serialization"] == ["0.100", "0.200", "-0.100 ± 0.000"]
     assert rows["hop"] == ["gRPC", "REST", "difference"]
     for hop in ("edge", "serialization", "sidecar to service", "sum of the parts", "mean of all calls"):
         grpc, rest, beyond = rows[hop]
@@ -222,6 +229,11 @@ def test_both_paths_stand_beside_their_difference_hop_by_hop(tmp_path: Path) -> 
     assert "Of the 4." in markdown
     assert " lie between sidecar and service (gRPC's own machinery in Python)" in markdown
     assert "A at 25 users: /a/hello by hop</figcaption>" in html.replace("\u00a0", " ")
+
+
+def test_serialization_that_was_not_measured_is_not_known_and_never_zero(tmp_path: Path) -> None:
+    _, markdown = written(tmp_path, repeated([GRPC, REST], 3))
+    assert rows_of_hops(markdown)["serialization"] == ["—", "—", "—"]
 
 
 def test_parts_that_do_not_sum_to_the_mean_of_all_calls_are_said_loudly(tmp_path: Path) -> None:
