@@ -16,8 +16,8 @@ from typing import Final
 from loadtests.findings.intervals import REPETITIONS_MIN, interval, winner
 from loadtests.findings.summaries import MEAN, P50, P99, THROUGHPUT, Metric, Summary
 from loadtests.model.cells import Cell
+from loadtests.model.plan import AGAIN
 
-AGAIN: Final = "again"
 SHARE_MIN: Final = 0.95
 SPLITS: Final = 1_000  # of all pairs together, but at least SPLITS_A_PAIR_MIN of each
 SPLITS_A_PAIR_MIN: Final = 100

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtests.findings.accounts import Account, accounts
-from loadtests.findings.control import AGAIN, Control, control, verdict_metrics
+from loadtests.findings.control import Control, control, verdict_metrics
 from loadtests.findings.intervals import REPETITIONS_MIN, Verdict, compared
 from loadtests.findings.summaries import MEAN, METRICS, Metric, Summary, reading_order, summarise
 from loadtests.model.cells import Cell
 from loadtests.model.measurements import Measurement
+from loadtests.model.plan import AGAIN, BESIDE
 from loadtests.model.runs import Run
 
 # what is compared with what, in order of interest; the ratio is the second over the first
@@ -106,8 +107,11 @@ def _comparisons(cells: Sequence[Cell], summaries: dict[Cell, Summary]) -> Itera
             if left in arms and right in arms:
                 yield _comparison(left, right, summaries)
     for cell in cells:
-        usual = replace(cell, variant="")
-        if cell.variant not in ("", AGAIN) and usual in questions[cell.question]:
+        if cell.variant in ("", AGAIN, BESIDE):
+            continue
+        arms = questions[cell.question]
+        usual = next((arm for arm in (replace(cell, variant=BESIDE), replace(cell, variant="")) if arm in arms), None)
+        if usual:
             yield _comparison(usual, cell, summaries)
 
 

@@ -43,7 +43,9 @@ def shown(text: str, at_most: int = NAME_MAX) -> str:
 
 
 def arm(cell: Cell) -> str:
-    variant = {"": "", "again": " again"}.get(cell.variant, f" with {shown(cell.variant).replace('-', ' ')}")
+    variant = {"": "", "again": " again", "beside": " beside"}.get(
+        cell.variant, f" with {shown(cell.variant).replace('-', ' ')}"
+    )
     return ARMS.get(cell.path, shown(cell.path)) + variant
 
 

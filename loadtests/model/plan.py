@@ -15,6 +15,7 @@ from loadtests.model.cells import RAMP, Cell
 
 BOTH: Final = ("grpc", "rest")
 AGAIN: Final = "again"  # variant of the A/A control
+BESIDE: Final = "beside"  # variant that is no other mesh, but another one: what the others are compared with
 # Of calls. Tracing all of them costs half as much CPU time again, so each per cent costs half a per cent. The windows of a
 # quick run are short: at 1 % the sum of the parts scatters by 3 to 7 % from run to run, at 3 % by 1 to 3 %.
 SAMPLED_PERCENT: Final = 1.0
@@ -101,7 +102,7 @@ def full(repetitions: int = 10) -> Plan:
         ),
         *(
             replace(cell, variant=variant)
-            for variant in ("journal-off", "tracing-off")
+            for variant in (BESIDE, "journal-off", "tracing-off")
             for cell in (Cell("grpc", "a", 25), Cell("grpc", "b", 200))
         ),
     ]

@@ -157,3 +157,12 @@ def test_a_histogram_that_is_none_names_its_run() -> None:
     route = replace(broken.routes["/a/hello"], histogram="no histogram")
     with pytest.raises(UnreadableResults, match=r"grpc: a, 25 users, repetition 3 has latencies that cannot be read"):
         find([replace(broken, routes={"/a/hello": route})])
+
+
+def test_a_variant_is_compared_with_a_mesh_that_is_as_fresh() -> None:
+    """One that has borne other loads takes more CPU a call: against it, any variant would look good."""
+    cell = Cell("grpc", "a", 25)
+    cells = [cell, replace(cell, variant="beside"), replace(cell, variant="journal-off")]
+    measured = [made(one, repetition) for one in cells for repetition in range(1, 6)]
+    found = verdicts.find(run_of(measured), measured)
+    assert [(c.a.cell.variant, c.b.cell.variant) for c in found.comparisons] == [("beside", "journal-off")]
