@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.findings.control import AGAIN, SHARE_MIN, control
+from loadtests.findings.control import SHARE_MIN, control
 from loadtests.findings.intervals import REPETITIONS_MIN, compared, interval
 from loadtests.findings.summaries import summarise
 from loadtests.model.cells import Cell
+from loadtests.model.plan import AGAIN
 from loadtests.tests.made import made, repeated
 
 TRIALS = 2_000
