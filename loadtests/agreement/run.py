@@ -4,25 +4,37 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from loadtests.agreement.ratios import Agreement
 from loadtests.agreement.rounds import CELLS, Plan, as_result, check
+from loadtests.agreement.text import sentence
 from loadtests.agreement.tools import TOOLS
 from loadtests.agreement.tools.result import ToolFailed, ToolResult
 from loadtests.errors import GeneratorUnusable, NotInstalled
 from loadtests.generator.client import Load, generating
+from loadtests.model import plan as plans
 from loadtests.model.cells import Cell
+from loadtests.running.bench import Announce, Ending, Wanted, announced, new_run
 from loadtests.running.comparison import Target, window
 from loadtests.running.meshes import Mesh, mesh_up
 from loadtests.running.resources import Roster
 
+WARMUP_SECONDS = 2.0
+
 
 def checked(
-    name: str, *, port_offset: int, rounds: int, seconds: float, seed: int, say: Callable[[str], None]
+    name: str,
+    *,
+    port_offset: int,
+    rounds: int,
+    seconds: float,
+    seed: int,
+    announce: Announce,
+    say: Callable[[str], None],
 ) -> list[Agreement]:
     """The usual cells, by every tool that is on PATH and by ours, in turn.
 
@@ -31,21 +43,30 @@ def checked(
     tools = {tool: run for tool, run in TOOLS.items() if shutil.which(tool)}
     if not tools:
         raise NotInstalled(f"none of {', '.join(TOOLS)} is on PATH; install one to hold our figures against its")
+    run = new_run(plans.Plan("check", CELLS, rounds, seconds, WARMUP_SECONDS), Wanted(name, port_offset), seed)
+    found: list[Agreement] = []
     with (
         tempfile.TemporaryDirectory(prefix="meshlog-check-") as logs,
         mesh_up(name, port_offset=port_offset) as mesh,
+        announced(announce, run, lambda outcome: Ending(outcome, verdicts=tuple(_verdicts(found)))),
         generating(Path(logs), workers=1) as load,
     ):
         plan = Plan(
             hosts={path: f"127.0.0.1:{port}" for path, port in _ports(mesh).items()},
             cells=CELLS,
             seconds=seconds,
-            warmup_seconds=min(3.0, seconds / 2),
+            warmup_seconds=WARMUP_SECONDS,
             rounds=rounds,
             seed=seed,
             tools=tools,
         )
-        return check(plan, _ours(mesh, load, plan.warmup_seconds), cores=os.cpu_count() or 1, say=say)
+        found += check(plan, _ours(mesh, load, plan.warmup_seconds), cores=os.cpu_count() or 1, say=say)
+    return found
+
+
+def _verdicts(agreements: list[Agreement]) -> Iterator[str]:
+    for agreement in agreements:
+        yield from (f"{agreement.cell}: {sentence(agreement, each)}" for each in agreement.tools)
 
 
 def _ours(mesh: Mesh, load: Load, warmup_seconds: float) -> Callable[[Cell, float], ToolResult]:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from loadtests.errors import BenchmarkError, NotInstalled, PathUnusable
+from loadtests.errors import NotInstalled, PathUnusable, UnreadableResults
+from loadtests.findings.sentences import sentences
 from loadtests.generator.client import generating
 from loadtests.hops.serialization import costs_us
 from loadtests.model import measurements, runs
@@ -40,12 +41,38 @@ class Wanted:
     master_port: int = 0  # 0: any
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a run came to."""
+
+    outcome: Outcome
+    measured: int = 0
+    voided: int = 0
+    verdicts: tuple[str, ...] = ()
+    results: str = ""  # where they are
+
+
 class Announce(Protocol):
     """Tells the log of a run. Called while the mesh is up."""
 
     def begun(self, run: Run) -> None: ...
 
-    def ended(self, run: Run, outcome: Outcome, directory: Path) -> None: ...
+    def ended(self, run: Run, ending: Ending) -> None: ...
+
+
+@contextlib.contextmanager
+def announced(announce: Announce, run: Run, ending: Callable[[Outcome], Ending]) -> Iterator[None]:
+    """The log is told that `run` begins, and what it came to, however the block is left."""
+    announce.begun(run)
+    outcome: Outcome = "failed"
+    try:
+        yield
+        outcome = "finished"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        announce.ended(run, ending(outcome))
 
 
 def require_packages() -> None:
@@ -62,10 +89,6 @@ def plan(kind: str, repetitions: int | None = None) -> Plan:
     """The plan called "quick", "default" or "full"."""
     made = {"quick": plans.quick, "default": plans.default, "full": plans.full}[kind]
     return made(repetitions) if repetitions else made()
-
-
-def with_reference(plan: Plan) -> Plan:
-    return plans.with_reference(plan)
 
 
 def _serialization(plan: Plan) -> Iterator[Serialization]:
@@ -106,18 +129,25 @@ def plan_of(run: Run) -> Plan:
 
 def resumable(results: Path, id_: str = "") -> tuple[Run, Path]:
     """The run `id_`, or the newest that was not finished, and where it lies. Raises: BenchmarkError."""
-    for directory in sorted(results.glob(id_ or "*"), reverse=True):
-        with contextlib.suppress(BenchmarkError):
-            run = runs.read(directory)
-            if is_finished(run, directory):
-                continue
-            if run.git_revision != git_revision():
-                raise PathUnusable(
-                    f"{run.id} was begun with revision {run.git_revision or 'unknown'} and this is "
-                    f"{git_revision() or 'unknown'}: its figures must not be mixed with others; begin a new one"
-                )
-            return run, directory
-    raise PathUnusable(f"there is no unfinished run {id_ or ''} in {results}".replace("  ", " "))
+    for directory in sorted(results.iterdir(), reverse=True) if results.is_dir() else ():
+        run = _unfinished(directory) if id_ in ("", directory.name) else None
+        if run is None:
+            continue
+        if run.git_revision != git_revision():
+            raise PathUnusable(
+                f"{run.id} was begun with revision {run.git_revision or 'unknown'} and this is "
+                f"{git_revision() or 'unknown'}: its figures must not be mixed with others; begin a new one"
+            )
+        return run, directory
+    raise PathUnusable(f"there is no unfinished run {id_}".rstrip() + f" in {results}")
+
+
+def _unfinished(directory: Path) -> Run | None:
+    """The run in `directory`; None if there is none that could go on."""
+    with contextlib.suppress(UnreadableResults):
+        run = runs.read(directory)
+        return None if is_finished(run, directory) else run
+    return None
 
 
 def is_finished(run: Run, directory: Path) -> bool:
@@ -143,23 +173,21 @@ def execute(
     runs.write(run, directory)
     with contextlib.ExitStack() as stack:
         mesh = stack.enter_context(mesh_up(wanted.mesh, port_offset=wanted.port_offset))
-        announce.begun(run)
-        outcome: Outcome = "failed"
-        try:
-            find = stack.enter_context(brought_up(run.cells, mesh, directory, port_offset=wanted.port_offset))
-            load = stack.enter_context(
-                generating(
-                    directory,
-                    workers=wanted.workers,
-                    remote_workers=wanted.remote_workers,
-                    bind=wanted.bind,
-                    port=wanted.master_port,
-                )
+        stack.enter_context(announced(announce, run, lambda outcome: _ending(run, directory, outcome)))
+        find = stack.enter_context(brought_up(run.cells, mesh, directory, port_offset=wanted.port_offset))
+        load = stack.enter_context(
+            generating(
+                directory,
+                workers=wanted.workers,
+                remote_workers=wanted.remote_workers,
+                bind=wanted.bind,
+                port=wanted.master_port,
             )
-            Comparison(plan_of(run), run.seed, directory, load, find, split, tell).measure()
-            outcome = "finished"
-        except KeyboardInterrupt:
-            outcome = "interrupted"
-            raise
-        finally:
-            announce.ended(run, outcome, directory)
+        )
+        Comparison(plan_of(run), run.seed, directory, load, find, split, tell).measure()
+
+
+def _ending(run: Run, directory: Path, outcome: Outcome) -> Ending:
+    found = measured(directory)
+    voided = sum(bool(one.voided) for one in found)
+    return Ending(outcome, len(found), voided, tuple(sentences(run, found)), str(directory))

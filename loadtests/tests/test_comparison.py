@@ -75,3 +75,12 @@ def test_littles_law_says_nothing_of_open_loops_and_of_calls_that_fail() -> None
     assert math.isfinite(closed.steadiness)
     assert math.isnan(made(Cell("grpc", "a", 25, rate=100.0)).steadiness)
     assert not is_unsteady(made(Cell("grpc", "a", 25, rate=100.0)))
+
+
+def test_a_generator_at_its_limit_voids_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy(Server):
+        def end(self) -> list[dict[str, Any]]:
+            return [{**one, "cpu_seconds": 0.97 * one["seconds"]} for one in super().end()]
+
+    found = measured(Busy(0.01, users=100), tmp_path, monkeypatch)
+    assert found.voided == "the load generator was the bottleneck: a process of it took 97% of a core"

@@ -94,6 +94,7 @@ def test_a_mesh_that_is_down_is_started_for_the_run_and_ended_after_it(tmp_path:
         (("--quick", "--full"), "exclude each other"),
         (("--resume",), "no unfinished run"),
         (("--resume", "2026-01-01T00-00-00-quick"), "no unfinished run 2026-01-01T00-00-00-quick"),
+        (("--resume", "../../etc"), "no unfinished run ../../etc"),
         (("--repetitions", "0"), "--repetitions"),
         (("compare", "/nonexistent", "/neither"), "/nonexistent"),
     ],

@@ -1,30 +1,21 @@
 """`meshlog bench`: gRPC against REST, measured so that it can be believed. What is measured and how stands in loadtests/."""
 
-import asyncio
-import contextlib
-import signal
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from loadtests.errors import PathUnusable
 from loadtests.model.measurements import Hops, TracedCall
+from loadtests.model.plan import with_reference
 from loadtests.model.runs import Run
 from loadtests.running import bench
-from loadtests.running.comparison import Step
+from mesh.cli.bench_runs import RunLog, interruptible, minutes, progress
 from mesh.cli.output import say_json
-from mesh.cli.settings import actor, mesh_options
-from mesh.control.client import ControlClient
-from mesh.errors import MeshError
-from mesh.events import BenchmarkBegun, BenchmarkEnded, RunEvent
-from mesh.log.port import RUNS, Commit
+from mesh.cli.settings import mesh_options
 from mesh.substrates.laptop.places import Places
 
 _RESULTS = "bench"  # in the directory of what outlives the mesh
@@ -60,7 +51,7 @@ def command(context: click.Context, /, mesh: Places, as_json: bool, **asked: Any
         return
     bench.require_packages()
     results = asked["results"] or mesh.state / _RESULTS
-    with _interruptible():
+    with interruptible():
         if asked["ui"]:
             _open_ui(mesh, results, asked)
         else:
@@ -100,9 +91,17 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
     from loadtests.agreement.text import markdown
 
     bench.require_packages()
-    with _interruptible():
+    with interruptible():
         say = Console(stderr=True, highlight=False).print
-        found = checked(mesh.name, port_offset=port_offset, rounds=rounds, seconds=seconds, seed=seed, say=say)
+        found = checked(
+            mesh.name,
+            port_offset=port_offset,
+            rounds=rounds,
+            seconds=seconds,
+            seed=seed,
+            announce=RunLog(mesh),
+            say=say,
+        )
     if as_json:
         say_json([msgspec.to_builtins(agreement) for agreement in found])
     else:
@@ -130,12 +129,12 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
     console = Console(stderr=True, highlight=False)
     plan = bench.plan_of(run)
     click.echo(
-        f"{len(plan.cells)} cells, {plan.repetitions} repetitions each, seed {run.seed}: about {_minutes(plan.seconds())}",
+        f"{len(plan.cells)} cells, {plan.repetitions} repetitions each, seed {run.seed}: about {minutes(plan.seconds())}",
         err=True,
     )
     try:
-        with _progress(console) as tell:
-            bench.execute(run, directory, wanted, announce=_Log(mesh), split=split, tell=tell)
+        with progress(console) as tell:
+            bench.execute(run, directory, wanted, announce=RunLog(mesh), split=split, tell=tell)
     except KeyboardInterrupt:
         click.echo(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}", err=True)
         raise
@@ -152,12 +151,12 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
 def _run(results: Path, wanted: bench.Wanted, asked: dict[str, Any]) -> tuple[Run, Path]:
     """The run to make, or to go on with, and where its results lie. Raises: BenchmarkError, click.UsageError."""
     if asked["resume"]:
-        return bench.resumable(results, asked["resume"])
+        return bench.resumable(results, asked["resume"].removeprefix("*"))
     if asked["quick"] and asked["full"]:
         raise click.UsageError("--quick and --full exclude each other")
     plan = bench.plan("quick" if asked["quick"] else "full" if asked["full"] else "default", asked["repetitions"])
     if asked["reference"]:
-        plan = bench.with_reference(plan)
+        plan = with_reference(plan)
     run = bench.new_run(plan, wanted, asked["seed"])
     return run, results / run.id
 
@@ -177,98 +176,3 @@ def _open_ui(mesh: Places, results: Path, asked: dict[str, Any]) -> None:
         click.echo(f"Locust: {ui.url}   (Ctrl-C ends it)\nits files: {directory}")
         ui.process.wait()
     raise PathUnusable(f"Locust has ended; see {directory / 'locust.log'}")
-
-
-class _Log:
-    """Tells the mesh's log of a run. A log that cannot take it now does not end a measurement: it is said."""
-
-    def __init__(self, mesh: Places) -> None:
-        self._mesh = mesh
-
-    def begun(self, run: Run) -> None:
-        settings = {**run.settings, **{f"version of {name}": number for name, number in run.versions.items()}}
-        self._append(
-            BenchmarkBegun(
-                run_id=run.id,
-                kind=run.kind,
-                began_at_us=time.time_ns() // 1_000,
-                seed=run.seed,
-                git_revision=run.git_revision,
-                meshlog_version=run.versions.get("meshlog", ""),
-                machine=run.machine,
-                settings=settings,
-                cells=len(run.cells),
-                repetitions=run.repetitions,
-            )
-        )
-
-    def ended(self, run: Run, outcome: bench.Outcome, directory: Path) -> None:
-        from loadtests.findings.sentences import sentences
-
-        found = bench.measured(directory)
-        self._append(
-            BenchmarkEnded(
-                run_id=run.id,
-                outcome=outcome,
-                ended_at_us=time.time_ns() // 1_000,
-                measured=len(found),
-                voided=sum(bool(one.voided) for one in found),
-                verdicts=tuple(sentences(run, found)),
-                results=str(directory),
-            )
-        )
-
-    def _append(self, event: RunEvent) -> None:
-        commit = Commit(uuid.uuid4().hex, "", actor(), "", time.time_ns() // 1_000, (event,))
-        try:
-            asyncio.run(self._sent(commit))
-        except MeshError as error:
-            click.echo(f"the log does not know of this: {error}", err=True)
-
-    async def _sent(self, commit: Commit) -> None:
-        async with ControlClient(self._mesh.control_address) as control:
-            await control.append(RUNS, commit)
-
-
-@contextlib.contextmanager
-def _progress(console: Console) -> Iterator[Any]:
-    columns = (
-        BarColumn(24),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.description}"),
-        TextColumn("{task.fields[left]}", style="dim"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("bringing up what is measured", total=None, left="")
-
-        def tell(step: Step) -> None:
-            left = f"{_minutes(step.seconds_left)} left"
-            progress.update(task, completed=step.number - 1, total=step.steps, description=str(step.cell), left=left)
-            if not console.is_terminal and step.number % max(1, step.steps // 20) == 1:
-                console.print(f"{step.number}/{step.steps} {step.cell}, {left}")
-
-        yield tell
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM and a closing terminal interrupt as Ctrl-C does, so that what was started is ended; the exit status says which."""
-    told: list[int] = []
-
-    def interrupt(number: int, _: object) -> None:
-        told.append(number)
-        if len(told) == 1:  # a second one must not cut short how the first is cleaned up
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise SystemExit(128 + (told[0] if told else signal.SIGINT)) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -5,79 +5,45 @@ In pure Python, so its cells are measured with few users, and voided where the g
 
 import errno
 
-import gevent
 import h2.config
 import h2.connection
-import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 from gevent import socket
 
-from loadtests.users.clients import CallFailed
-from loadtests.users.clients.answers import Looker
-from loadtests.users.clients.http1 import RECEIVE_BYTES, cause
+from loadtests.users.clients.json import JsonClient, NotUnderstood, received
 from loadtests.users.journeys import Call
 
 WINDOW_BYTES = 4 * 1024 * 1024  # more than the largest answer
 
 
-class Http2Client:
-    def __init__(self, host: str, port: int, *, timeout_seconds: float, reuse: bool = True) -> None:
-        self._address = (host, port)
-        self._timeout_seconds = timeout_seconds
-        self._reuse = reuse
-        self._socket: socket.socket | None = None
-        self._http2: h2.connection.H2Connection
-        self._looker = Looker()
+class Http2Client(JsonClient):
+    _http2: h2.connection.H2Connection
 
-    def call(self, call: Call, traceparent: str) -> int:
+    def exchange(self, call: Call, traceparent: str) -> tuple[int, bytes, bool]:
+        link, is_new = self.connected()
+        if is_new:
+            self._greet()
         try:
-            with gevent.Timeout(self._timeout_seconds, TimeoutError):
-                status, body = self._exchange(call, traceparent)
-        except TimeoutError:
-            self.close()
-            raise CallFailed("timeout") from None
-        except OSError as error:
-            self.close()
-            raise CallFailed(cause(error)) from None
+            return self._exchange(link, call, traceparent)
         except h2.exceptions.ProtocolError:
-            self.close()
-            raise CallFailed("answer is not HTTP/2") from None
-        except BaseException:  # the user is stopped in the middle of a call
-            self.close()
-            raise
-        if not self._reuse:
-            self.close()
-        self._looker.look(call, status, body)
-        return len(body)
+            raise NotUnderstood("HTTP/2") from None
 
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    def _greet(self) -> None:
+        self._http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+        self._http2.initiate_connection()
+        self._http2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_BYTES})
+        self._http2.increment_flow_control_window(WINDOW_BYTES)
 
-    def _exchange(self, call: Call, traceparent: str) -> tuple[int, bytes]:
-        link = self._connected()
+    def _exchange(self, link: socket.socket, call: Call, traceparent: str) -> tuple[int, bytes, bool]:
         stream = self._http2.get_next_available_stream_id()
-        headers = [
-            (":method", call.method),
-            (":scheme", "http"),
-            (":authority", f"{self._address[0]}:{self._address[1]}"),
-            (":path", call.target),
-            ("accept", "application/json"),
-            ("traceparent", traceparent),
-        ]
-        if call.body:
-            headers += [("content-type", "application/json"), ("content-length", str(len(call.body)))]
-        self._http2.send_headers(stream, headers, end_stream=not call.body)
+        self._http2.send_headers(stream, self._headers(call, traceparent), end_stream=not call.body)
         left, status, pieces = memoryview(call.body), 0, []
         while True:
             left = self._sent(stream, left)
             link.sendall(self._http2.data_to_send())
-            received = link.recv(RECEIVE_BYTES)
-            if not received:
-                raise ConnectionResetError(errno.ECONNRESET, "closed")
-            for event in self._http2.receive_data(received):
+            for event in self._http2.receive_data(received(link)):
                 match event:
                     case h2.events.ResponseReceived():
                         status = int(dict(event.headers)[b":status"])
@@ -88,17 +54,20 @@ class Http2Client:
                         raise ConnectionResetError(errno.ECONNRESET, "reset")
                     case h2.events.StreamEnded():
                         link.sendall(self._http2.data_to_send())
-                        return status, b"".join(pieces)
+                        return status, b"".join(pieces), True
 
-    def _connected(self) -> socket.socket:
-        if self._socket is None:
-            self._socket = socket.create_connection(self._address)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
-            self._http2.initiate_connection()
-            self._http2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_BYTES})
-            self._http2.increment_flow_control_window(WINDOW_BYTES)
-        return self._socket
+    def _headers(self, call: Call, traceparent: str) -> list[tuple[str, str]]:
+        headers = [
+            (":method", call.method),
+            (":scheme", "http"),
+            (":authority", f"{self.address[0]}:{self.address[1]}"),
+            (":path", call.target),
+            ("accept", "application/json"),
+            ("traceparent", traceparent),
+        ]
+        if call.body:
+            headers += [("content-type", "application/json"), ("content-length", str(len(call.body)))]
+        return headers
 
     def _sent(self, stream: int, left: memoryview) -> memoryview:
         """Hand over as much of the body as the other side takes now; what is left."""
