@@ -1,4 +1,4 @@
-"""The two load scripts in the original report's form: 100 users, 30 s, on either path, and no failed call."""
+"""The two load scripts in the original report's form: 100 users, on either path, and no failed call."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from mesh.tests.meshes import Mesh, until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.tool("k6"), pytest.mark.timeout(240)]
 
+SECONDS = 10  # the report's 30 s, cut short
 SCRIPTS = Path(__file__).parents[1] / "k6"
 
 
@@ -18,15 +19,21 @@ def test_the_reports_journey_fails_no_call_and_every_call_is_in_the_log(mesh: Me
     recorded = mesh.status()["calls"]["recorded"]
     summary = tmp_path / "summary.json"
     command = ["k6", "run", "--quiet", "--no-usage-report", "--summary-export", str(summary)]
-    command += ["-e", f"HOST=localhost:{getattr(mesh, path)}", str(SCRIPTS / f"{path}.js")]
+    command += [
+        "-e",
+        f"DURATION={SECONDS}s",
+        "-e",
+        f"HOST=localhost:{getattr(mesh, path)}",
+        str(SCRIPTS / f"{path}.js"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     metrics = json.loads(summary.read_text())["metrics"]
     requests = metrics["http_reqs"]["count"]
     print(
-        f"{path}: {requests / 30:.0f} calls/s, mean {metrics['http_req_duration']['avg']:.1f} ms, p99 {metrics['http_req_duration']['p(99)']:.1f} ms"
+        f"{path}: {requests / SECONDS:.0f} calls/s, mean {metrics['http_req_duration']['avg']:.1f} ms, p99 {metrics['http_req_duration']['p(99)']:.1f} ms"
     )
-    assert requests > 1_000
+    assert requests > 500
     assert metrics["checks"]["fails"] == 0
     until(lambda: mesh.status()["calls"]["recorded"] >= recorded + requests, 60, 1.0)
     assert mesh.status()["calls"]["lost"] == 0

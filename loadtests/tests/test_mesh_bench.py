@@ -23,58 +23,54 @@ def events(mesh: Mesh) -> list[dict[str, Any]]:
     return [event for event in mesh.events("--stream", "runs") if event["stream"] == "runs"]
 
 
-def test_a_quick_run_measures_every_cell_and_writes_its_report_and_its_events(mesh: Mesh, tmp_path: Path) -> None:
-    done = mesh.meshlog(*BENCH, "3", "--seed", "7", "--results", str(tmp_path), seconds=300)
-    (directory,) = tmp_path.iterdir()
-    run, found = runs.read(directory), measurements.read(directory)
+def test_an_interrupted_run_goes_on_where_it_stopped_and_tells_all_it_found(mesh: Mesh, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mesh.cli.main", "bench", "--name", mesh.name, "--quick", "--repetitions", "3"]
+    with subprocess.Popen(
+        [*command, "--seed", "7", "--results", str(tmp_path)],
+        env={**os.environ, "MESHLOG_HOME": str(mesh.home)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until(lambda: [m for d in tmp_path.iterdir() for m in _measured(d)], 120)
+        second = mesh.meshlog("bench", "--quick", "--results", str(tmp_path / "second"), check=False)
+        assert (second.returncode, "another benchmark runs" in second.stderr) == (1, True)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (directory,) = tmp_path.glob("*-quick")
+    run, before = runs.read(directory), measurements.read(directory)
+    assert 0 < len(before) < 3 * len(run.cells)
+    assert f"--resume {run.id}" in said
+    assert events(mesh)[-1]["data"]["outcome"] == "interrupted"
+
+    done = mesh.meshlog("bench", "--resume", "--results", str(tmp_path), seconds=300)
+    found = measurements.read(directory)
+    assert found[: len(before)] == before
     assert Counter((m.cell, m.repetition) for m in found) == Counter(
         {(cell, repetition): 1 for cell in run.cells for repetition in (1, 2, 3)}
     )
     for measurement in found:
-        assert measurement.calls > 0
-        assert measurement.errors == 0
-        kinds = {process.kind for process in measurement.processes}
-        assert {"edge", "sidecar", "workload", "journal", "control-plane", "generator"} <= kinds
-        assert all(process.pss_bytes > 0 for process in measurement.processes)
-        assert measurement.cpu_us_per_call("edge") > 0
+        _holds_together(measurement)
     assert any(measurement.hops for measurement in found)  # some of the calls were traced
     for name in ("report.html", "report.md", "raw.parquet"):
         assert (directory / name).stat().st_size > 0
-    assert "A" in done.stdout
+    assert "A at 25 users" in done.stdout
     assert str(directory / "report.html") in done.stdout
 
-    begun, ended = [event["data"] for event in events(mesh) if event["data"]["run_id"] == run.id]
+    begun, _, _, ended = [event["data"] for event in events(mesh) if event["data"]["run_id"] == run.id]
     assert (begun["seed"], begun["kind"], begun["repetitions"]) == (7, "quick", 3)
     assert (ended["outcome"], ended["measured"]) == ("finished", len(found))
     assert ended["verdicts"]
     assert ended["results"] == str(directory)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(mesh: Mesh, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mesh.cli.main", "bench", "--name", mesh.name, "--quick", "--repetitions", "2"]
-    with subprocess.Popen(
-        [*command, "--results", str(tmp_path)],
-        env={**os.environ, "MESHLOG_HOME": str(mesh.home)},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        until(lambda: [m for d in tmp_path.iterdir() for m in _measured(d)], 120)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    (directory,) = tmp_path.iterdir()
-    before = measurements.read(directory)
-    run = runs.read(directory)
-    assert 0 < len(before) < 2 * len(run.cells)
-    assert f"--resume {run.id}" in said
-    assert events(mesh)[-1]["data"]["outcome"] == "interrupted"
-
-    mesh.meshlog("bench", "--resume", "--results", str(tmp_path), seconds=300)
-    after = measurements.read(directory)
-    assert after[: len(before)] == before
-    assert set(Counter((m.cell, m.repetition) for m in after).values()) == {1}
-    assert len(after) == 2 * len(run.cells)
-    assert events(mesh)[-1]["data"]["outcome"] == "finished"
+def _holds_together(measurement: measurements.Measurement) -> None:
+    assert measurement.calls > 0
+    assert measurement.errors == 0
+    kinds = {process.kind for process in measurement.processes}
+    assert {"edge", "sidecar", "workload", "journal", "control-plane", "generator"} <= kinds
+    assert all(process.pss_bytes > 0 for process in measurement.processes)
+    assert measurement.cpu_us_per_call("edge") > 0
 
 
 def test_a_mesh_that_is_down_is_started_for_the_run_and_ended_after_it(tmp_path: Path) -> None:

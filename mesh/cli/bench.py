@@ -13,7 +13,7 @@ from loadtests.model.measurements import Hops, TracedCall
 from loadtests.model.plan import with_reference
 from loadtests.model.runs import Run
 from loadtests.running import bench
-from mesh.cli.bench_runs import RunLog, interruptible, minutes, progress
+from mesh.cli.bench_runs import RunLog, alone, interruptible, minutes, progress
 from mesh.cli.output import say_json
 from mesh.cli.settings import mesh_options
 from mesh.substrates.laptop.places import Places
@@ -91,7 +91,7 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
     from loadtests.agreement.text import markdown
 
     bench.require_packages()
-    with interruptible():
+    with interruptible(), alone(mesh.state.parent):
         say = Console(stderr=True, highlight=False).print
         found = checked(
             mesh.name,
@@ -133,7 +133,7 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
         err=True,
     )
     try:
-        with progress(console) as tell:
+        with alone(mesh.state.parent), progress(console) as tell:
             bench.execute(run, directory, wanted, announce=RunLog(mesh), split=split, tell=tell)
     except KeyboardInterrupt:
         click.echo(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}", err=True)

@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import signal
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from loadtests.errors import PathUnusable
 from loadtests.model.runs import Run
 from loadtests.running.bench import Ending
 from loadtests.running.comparison import Step
@@ -69,6 +73,26 @@ class RunLog:
     async def _sent(self, commit: Commit) -> None:
         async with ControlClient(self._mesh.control_address) as control:
             await control.append(RUNS, commit)
+
+
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold the lock of the directory of all meshes: two benchmarks at once would take the machine from one another.
+
+    Raises: PathUnusable.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however we end
+        except BlockingIOError:
+            raise PathUnusable(
+                "another benchmark runs on this machine: two at once would measure one another; wait until it has ended"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
