@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loadtests.agreement.ratios import Agreement
 from loadtests.agreement.rounds import CELLS, Plan, as_result, check
-from loadtests.agreement.text import sentence
+from loadtests.agreement.text import markdown, sentence
 from loadtests.agreement.tools import TOOLS
 from loadtests.agreement.tools.result import ToolFailed, ToolResult
 from loadtests.errors import GeneratorUnusable, NotInstalled
@@ -23,6 +23,7 @@ from loadtests.running.comparison import Target, window
 from loadtests.running.meshes import Mesh, mesh_up
 from loadtests.running.resources import Roster
 
+PAGE = "agreement.md"
 WARMUP_SECONDS = 2.0
 
 
@@ -33,10 +34,11 @@ def checked(
     rounds: int,
     seconds: float,
     seed: int,
+    results: Path,
     announce: Announce,
     say: Callable[[str], None],
-) -> list[Agreement]:
-    """The usual cells, by every tool that is on PATH and by ours, in turn.
+) -> tuple[list[Agreement], Path]:
+    """The usual cells, by every tool that is on PATH and by ours, in turn; and the file below `results` that tells of them.
 
     Raises: NotInstalled where there is no tool at all, PathUnusable, GeneratorUnusable.
     """
@@ -45,10 +47,14 @@ def checked(
         raise NotInstalled(f"none of {', '.join(TOOLS)} is on PATH; install one to hold our figures against its")
     run = new_run(plans.Plan("check", CELLS, rounds, seconds, WARMUP_SECONDS), Wanted(name, port_offset), seed)
     found: list[Agreement] = []
+    page = results / run.id / PAGE
+    page.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="meshlog-check-") as logs,
         mesh_up(name, port_offset=port_offset) as mesh,
-        announced(announce, run, lambda outcome: Ending(outcome, verdicts=tuple(_verdicts(found)))),
+        announced(
+            announce, run, lambda outcome: Ending(outcome, verdicts=tuple(_verdicts(found)), results=str(page.parent))
+        ),
         generating(Path(logs), workers=1) as load,
     ):
         plan = Plan(
@@ -61,7 +67,8 @@ def checked(
             tools=tools,
         )
         found += check(plan, _ours(mesh, load, plan.warmup_seconds), cores=os.cpu_count() or 1, say=say)
-    return found
+        page.write_text(markdown(found), encoding="utf-8")
+    return found, page
 
 
 def _verdicts(agreements: list[Agreement]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """Our generator beside other people's tools, on a real mesh."""
 
+from pathlib import Path
+
 import pytest
 
 from loadtests.agreement import run as checking
-from loadtests.agreement.text import markdown
 from loadtests.errors import NotInstalled
 from loadtests.model.cells import Cell
 from loadtests.model.runs import Run
@@ -25,14 +26,15 @@ class Log:
 
 
 @pytest.mark.tool("wrk")
-def test_the_same_cell_is_run_by_every_tool_in_turn_and_the_log_is_told(
-    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+def test_the_same_cell_is_run_by_a_tool_and_by_ours_in_turn_and_the_log_is_told(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MESHLOG_HOME", str(mesh.home))
     monkeypatch.setattr(checking, "CELLS", (Cell("grpc", "a", 5),))
+    monkeypatch.setattr(checking, "TOOLS", {"wrk": checking.TOOLS["wrk"]})  # test_check.py has the others
     log = Log()
-    (found,) = checking.checked(
-        mesh.name, port_offset=0, rounds=3, seconds=1.0, seed=1, announce=log, say=lambda said: None
+    (found,), page = checking.checked(
+        mesh.name, port_offset=0, rounds=3, seconds=1.0, seed=1, results=tmp_path, announce=log, say=lambda said: None
     )
     assert {"wrk"} <= {tool.tool for tool in found.tools}
     for tool in found.tools:
@@ -45,10 +47,20 @@ def test_the_same_cell_is_run_by_every_tool_in_turn_and_the_log_is_told(
     assert isinstance(ended, Ending)
     assert ended.outcome == "finished"
     assert any("wrk" in verdict for verdict in ended.verdicts)
-    assert "wrk" in markdown([found])
+    assert ended.results == str(page.parent)
+    assert "wrk" in page.read_text()
 
 
-def test_without_any_tool_it_says_what_to_install(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_tool_it_says_what_to_install(mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(NotInstalled, match="k6, ghz, wrk"):
-        checking.checked(mesh.name, port_offset=0, rounds=1, seconds=1.0, seed=1, announce=Log(), say=lambda said: None)
+        checking.checked(
+            mesh.name,
+            port_offset=0,
+            rounds=1,
+            seconds=1.0,
+            seed=1,
+            results=tmp_path,
+            announce=Log(),
+            say=lambda said: None,
+        )

@@ -93,19 +93,20 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
     bench.require_packages()
     with interruptible(), alone(mesh.state.parent):
         say = Console(stderr=True, highlight=False).print
-        found = checked(
+        found, page = checked(
             mesh.name,
             port_offset=port_offset,
             rounds=rounds,
             seconds=seconds,
             seed=seed,
+            results=mesh.state / _RESULTS,
             announce=RunLog(mesh),
             say=say,
         )
     if as_json:
         say_json([msgspec.to_builtins(agreement) for agreement in found])
     else:
-        click.echo(markdown(found))
+        click.echo(f"{markdown(found)}\n{page}")
 
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
