@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -156,11 +155,6 @@ def read(directory: Path) -> list[Measurement]:
         except (ValueError, TypeError) as error:
             raise UnreadableResults(f"{path}, line {number} is no measurement: {error}") from None
     return found
-
-
-def as_plain(measurement: Measurement) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(measurement)
-    return plain
 
 
 def _repaired_end(descriptor: int, path: Path) -> int:
