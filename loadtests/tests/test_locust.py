@@ -15,7 +15,7 @@ from mesh.tests.meshes import Mesh
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
-RUN = "6s"  # Locust's clock starts before it has imported everything, which may take seconds here
+RUN = "8s"  # Locust's clock starts before it has imported everything, which may take seconds here
 FILE = ROOT / "loadtests" / "locustfile.py"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.agreement import run as checking
+from loadtests.agreement.tools import TOOLS
 from loadtests.errors import NotInstalled
 from loadtests.model.cells import Cell
 from loadtests.model.runs import Run
@@ -31,7 +32,7 @@ def test_the_same_cell_is_run_by_a_tool_and_by_ours_in_turn_and_the_log_is_told(
 ) -> None:
     monkeypatch.setenv("MESHLOG_HOME", str(mesh.home))
     monkeypatch.setattr(checking, "CELLS", (Cell("grpc", "a", 5),))
-    monkeypatch.setattr(checking, "TOOLS", {"wrk": checking.TOOLS["wrk"]})  # test_check.py has the others
+    monkeypatch.setattr(checking, "TOOLS", {"wrk": TOOLS["wrk"]})  # test_check.py has the others
     log = Log()
     (found,), page = checking.checked(
         mesh.name, port_offset=0, rounds=3, seconds=1.0, seed=1, results=tmp_path, announce=log, say=lambda said: None
