@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 from loadtests.errors import GeneratorUnusable
 from loadtests.model.cells import Cell, plain
+from loadtests.ports import any_port
 
 READY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -98,7 +98,7 @@ def generating(
     """
     log = directory / "generator.log"
     command = [sys.executable, "-m", "loadtests.generator.master", "--workers", str(workers)]
-    command += ["--remote-workers", str(remote_workers), "--bind", bind, "--port", str(port or _free_port())]
+    command += ["--remote-workers", str(remote_workers), "--bind", bind, "--port", str(port or any_port())]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}  # a hostile services/ where we were started is not imported
     with log.open("ab") as said:
         process = subprocess.Popen(
@@ -128,9 +128,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
         process.wait(END_SECONDS)
     process.stdout.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -159,9 +159,11 @@ def read(directory: Path) -> list[Measurement]:
 
 def _repaired_end(descriptor: int, path: Path) -> int:
     """Where the next line begins: after the last whole one; what a crash tore is cut off."""
-    size = os.fstat(descriptor).st_size
-    content = path.read_bytes() if size else b""
-    end = content.rfind(b"\n") + 1
-    if end != size:
-        os.ftruncate(descriptor, end)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        if file.read(1) in (b"", b"\n"):  # as always, but after a crash: the whole file need not be read
+            return size
+    end = path.read_bytes().rfind(b"\n") + 1
+    os.ftruncate(descriptor, end)
     return end

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.errors import PathUnusable
+from loadtests.ports import any_port
 from loadtests.running.resources import Watched, watched
 from loadtests.users.journeys import SERVICES
+from services.address import Address, AddressUnusable, claimed
 
 MODULES = {
     "a": "services.a",
@@ -57,7 +59,7 @@ def direct_services(logs: Path, *, usual_ports: bool = False) -> Iterator[Direct
     with contextlib.ExitStack() as stack:
         ports, pids = {}, {}
         for name, module in MODULES.items():
-            port = PORTS[name] if usual_ports and _is_free(PORTS[name]) else _any_port()
+            port = PORTS[name] if usual_ports and _is_free(PORTS[name]) else any_port()
             log = stack.enter_context((logs / f"direct-{name}.log").open("ab"))
             command = [sys.executable, "-m", module, "--listen", f"127.0.0.1:{port}"]
             process = subprocess.Popen(
@@ -88,16 +90,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _any_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    try:
+        claimed(Address(host="127.0.0.1", port=port))
+    except AddressUnusable:
+        return False
+    return True

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.errors import GeneratorUnusable
+from loadtests.ports import any_port
 from loadtests.running.direct import Direct
 from loadtests.running.meshes import Mesh
+from services.address import Address, AddressUnusable, claimed
 
 FILES = "locustfile.py", "shapes.py"
 START_SECONDS = 60.0
@@ -67,9 +68,7 @@ def web_ui(where: dict[str, str], directory: Path, *, port: int) -> Iterator[Web
 
 def _command(where: dict[str, str], directory: Path, port: int) -> list[str]:
     here = Path(__file__).parents[1]
-    with socket.socket() as probe:  # of its workers: another Locust may have the usual one
-        probe.bind(("127.0.0.1", 0))
-        master = str(probe.getsockname()[1])
+    master = str(any_port())  # of its workers: another Locust may have the usual one
     command = ["-m", "locust", "-f", ",".join(str(here / name) for name in FILES), "--class-picker"]
     command += ["--web-host", "127.0.0.1", "--web-port", str(port), "--processes", "-1"]
     command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", master, "--master-port", master]
@@ -78,14 +77,13 @@ def _command(where: dict[str, str], directory: Path, port: int) -> list[str]:
 
 
 def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise GeneratorUnusable(
-                f"port {port} cannot be had for Locust's web UI ({error.strerror}); choose another with --ui-port"
-            ) from None
+    try:
+        claimed(Address(host="127.0.0.1", port=port))
+    except AddressUnusable as error:
+        reason = str(error).partition(";")[0]  # what follows names an option that nobody here has
+        raise GeneratorUnusable(
+            f"port {port} cannot be had for Locust's web UI ({reason}); choose another with --ui-port"
+        ) from None
 
 
 def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
