@@ -164,8 +164,8 @@ def measured(directory: Path) -> list[measurements.Measurement]:
 
 def execute(
     run: Run, directory: Path, wanted: Wanted, *, announce: Announce, split: Split, tell: Callable[[Step], None]
-) -> None:
-    """Measure what `run` still lacks. An interruption (KeyboardInterrupt) ends everything that was started, and passes.
+) -> Ending:
+    """Measure what `run` still lacks; what it came to. An interruption (KeyboardInterrupt) ends everything that was started, and passes.
 
     Raises: BenchmarkError, OSError.
     """
@@ -173,7 +173,13 @@ def execute(
     runs.write(run, directory)
     with contextlib.ExitStack() as stack:
         mesh = stack.enter_context(mesh_up(wanted.mesh, port_offset=wanted.port_offset))
-        stack.enter_context(announced(announce, run, lambda outcome: _ending(run, directory, outcome)))
+        ended: list[Ending] = []
+
+        def ending(outcome: Outcome) -> Ending:
+            ended.append(_ending(run, directory, outcome))
+            return ended[-1]
+
+        stack.enter_context(announced(announce, run, ending))
         find = stack.enter_context(brought_up(run.cells, mesh, directory, port_offset=wanted.port_offset))
         load = stack.enter_context(
             generating(
@@ -185,6 +191,7 @@ def execute(
             )
         )
         Comparison(plan_of(run), run.seed, directory, load, find, split, tell).measure()
+    return ended[-1]
 
 
 def _ending(run: Run, directory: Path, outcome: Outcome) -> Ending:

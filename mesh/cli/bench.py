@@ -110,7 +110,6 @@ def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, p
 
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:
-    from loadtests.findings.sentences import sentences
     from loadtests.hops.split import hops_of
     from loadtests.hops.traces import traces_of
     from loadtests.report import write_report
@@ -135,16 +134,15 @@ def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) 
     )
     try:
         with alone(mesh.state.parent), progress(console) as tell:
-            bench.execute(run, directory, wanted, announce=RunLog(mesh), split=split, tell=tell)
+            ending = bench.execute(run, directory, wanted, announce=RunLog(mesh), split=split, tell=tell)
     except KeyboardInterrupt:
         click.echo(f"interrupted; go on with: meshlog bench --name {mesh.name} --resume {run.id}", err=True)
         raise
     page = write_report(directory)
-    said = sentences(run, bench.measured(directory))
     if as_json:
-        say_json({"run": run.id, "verdicts": said, "report": str(page)})
+        say_json({"run": run.id, "verdicts": ending.verdicts, "report": str(page)})
         return
-    for sentence in said:
+    for sentence in ending.verdicts:
         click.echo(sentence)
     click.echo(f"\n{page}")
 
