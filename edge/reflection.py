@@ -13,10 +13,9 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.reflection import aio
 
 from edge.descriptors import grpc_services, merged
-from mesh.grpc_reflection import V1, V1ALPHA, add_reflection, v1_file, v1alpha_file
+from mesh.grpc_reflection import V1, V1ALPHA, Behaviour, add_reflection, reflection_of, v1_file, v1alpha_file
 from mesh.topology import Topology
 
 HEALTH = health.SERVICE_NAME
@@ -65,7 +64,7 @@ class Answers:
     async def _reflect(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             # one at a time, so that a connection that stays open hears of a new topology
-            async for response in self._reflection.ServerReflectionInfo(_only(request), context):
+            async for response in self._reflection(_only(request), context):
                 yield response
 
 
@@ -82,13 +81,13 @@ def _statuses(topology: Topology) -> dict[str, int]:
     return statuses
 
 
-def _reflection(topology: Topology) -> Any:
-    """The servicer that describes `topology`, in a pool of its own: contracts change while we run."""
+def _reflection(topology: Topology) -> Behaviour:
+    """What describes `topology`, from a pool of its own: contracts change while we run."""
     files = {file.name: file for file in (v1alpha_file(), v1_file(), _health_file(), *merged(topology.contracts).file)}
     pool = DescriptorPool()
     for file in files.values():
         pool.AddSerializedFile(file.SerializeToString())
-    return aio.ReflectionServicer([*grpc_services(topology), *OWN_SERVICES], pool=pool)  # type: ignore[no-untyped-call, unused-ignore]
+    return reflection_of([*grpc_services(topology), *OWN_SERVICES], pool)
 
 
 def _health_file() -> FileDescriptorProto:

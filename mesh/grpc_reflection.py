@@ -3,18 +3,44 @@
 grpcio-reflection has v1alpha alone; v1's file is made from it here, so that a client can look v1 itself up as well.
 """
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio
 
 _V1_PACKAGE, _V1ALPHA_PACKAGE = "grpc.reflection.v1", "grpc.reflection.v1alpha"
 V1, V1ALPHA = f"{_V1_PACKAGE}.ServerReflection", f"{_V1ALPHA_PACKAGE}.ServerReflection"
 
 Behaviour = Callable[[Any, Any], AsyncIterable[Any]]
 """(requests, context) -> responses, as ReflectionServicer.ServerReflectionInfo has it."""
+
+
+def reflection_of(services: Sequence[str], pool: DescriptorPool) -> Behaviour:
+    """Answers for `services` (full names) and for all that stands in `pool`."""
+    servicer: Any = aio.ReflectionServicer(services, pool=_WithMethods(pool))  # type: ignore[no-untyped-call, unused-ignore]
+    behaviour: Behaviour = servicer.ServerReflectionInfo
+    return behaviour
+
+
+class _WithMethods:
+    """A pool that finds the file of a method too: clients ask for `pspd.ServiceA.SayHello` as readily as for
+    `pspd.ServiceA` (ghz, grpcurl describe), and protobuf's own finds every symbol but those."""
+
+    def __init__(self, pool: DescriptorPool) -> None:
+        self._pool = pool
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - the pool's name
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
 
 
 def add_reflection(behaviour: Behaviour, server: grpc.aio.Server) -> None:

@@ -142,6 +142,10 @@ class TestGrpcurl:
     def test_describes_each(self, reflecting: RunningEdge, service: str) -> None:
         assert grpcurl(reflecting, "describe", service).startswith(f"{service} is a service:")
 
+    def test_describes_a_method(self, reflecting: RunningEdge) -> None:
+        described = grpcurl(reflecting, "describe", "pspd.ServiceB.StreamNumbers")
+        assert described.startswith("pspd.ServiceB.StreamNumbers is a method:")
+
     def test_calls_a_by_reflection(self, reflecting: RunningEdge) -> None:
         answer = grpcurl(reflecting, '-d={"name": "Edilberto"}', "pspd.ServiceA/SayHello")
         assert json.loads(answer) == {"message": "Olá, Edilberto! [A]"}

@@ -49,6 +49,8 @@ def test_reflection_answers_as_both_versions(b: Started, version: str) -> None:
         Request(list_services=""),
         Request(file_containing_symbol="pspd.ServiceB"),
         Request(file_containing_symbol="grpc.reflection.v1.ServerReflection"),
+        Request(file_containing_symbol="pspd.ServiceB.StreamNumbers"),  # as ghz asks
+        Request(file_containing_symbol="pspd.ServiceB.Nothing"),
     ]
     with grpc.insecure_channel(b.address) as channel:
         look = channel.stream_stream(
@@ -56,10 +58,12 @@ def test_reflection_answers_as_both_versions(b: Started, version: str) -> None:
             Request.SerializeToString,
             reflection_pb2.ServerReflectionResponse.FromString,
         )
-        listed, own, v1 = look(iter(asked), timeout=5)
+        listed, own, v1, method, unknown = look(iter(asked), timeout=5)
     assert [one.name for one in listed.list_services_response.service] == [*INTERFACES, "pspd.ServiceB"]
     assert own.file_descriptor_response.file_descriptor_proto
     assert v1.file_descriptor_response.file_descriptor_proto
+    assert method.file_descriptor_response == own.file_descriptor_response
+    assert unknown.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 @pytest.mark.tool("grpcurl")
