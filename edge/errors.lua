@@ -1,4 +1,7 @@
--- Errors from inside the mesh in the one form of the edge, and problem+json (RFC 9457) for who asks for it.
+-- Errors from inside the mesh in the one form of the edge, and problem+json (RFC 9457) for who asks for it. A Lua module:
+--
+--   asked(handle, headers)        remembers in which form the client of a request wants errors
+--   answered(handle, headers)     gives an error its form; whether it did, so that `headers` are not the answer's any more
 --
 -- Rules: an answer below 400 passes untouched, and so does native gRPC. An error that is not JSON (a sidecar's text, an
 -- empty body) is replaced by the sentence of ANSWERS. An error that is JSON keeps what it has of code (a number), message
@@ -79,37 +82,42 @@ local function problem(error, status, answer)
     .. ',"code":' .. error.code .. ',"details":' .. error.details .. "}"
 end
 
-local function hide_proxy_talk_from_grpc(headers)
-  local said = headers:get("grpc-message")
+local function hide_proxy_talk_from_grpc(handle, said)
   local unescaped = said and said:gsub("%%(%x%x)", function(x) return string.char(tonumber(x, 16)) end)
-  if unescaped and unescaped ~= "" and is_proxy_talk(unescaped) then headers:replace("grpc-message", ANSWERS[503].message) end
+  if not unescaped or unescaped == "" or not is_proxy_talk(unescaped) then return false end
+  handle:headers():replace("grpc-message", ANSWERS[503].message)
+  return true
 end
 
-function envoy_on_request(handle)
-  local accept = handle:headers():get("accept")
+local function asked(handle, headers)
+  local accept = headers["accept"]
   if accept and accept:find("application/problem+json", 1, true) then
     handle:streamInfo():dynamicMetadata():set("errors", "problem", true)
   end
 end
 
-function envoy_on_response(handle)
-  local kind = handle:headers():get("content-type") or ""
-  if kind:find("application/grpc", 1, true) == 1 then return hide_proxy_talk_from_grpc(handle:headers()) end
-  local status = tonumber(handle:headers():get(":status"))
-  if status == nil or status < 400 then return end
+local function answered(handle, said)
+  local kind = said["content-type"] or ""
+  if kind:find("application/grpc", 1, true) == 1 then return hide_proxy_talk_from_grpc(handle, said["grpc-message"]) end
+  local status = tonumber(said[":status"])
+  if status == nil or status < 400 then return false end
 
-  local body = handle:body(true) -- an empty one too; waits, and what was asked of `handle` before is void after
+  local is_a_services = said["x-meshlog-service"]
+  local body = handle:body(true) -- an empty one too; waits, and what was asked of `handle` before is void after: `said` too
   local is_json = kind:find("application/json", 1, true) == 1
   local answer = ANSWERS[status] or ANSWERS[0]
   local error = status_object(answer, is_json and members(body:getBytes(0, body:length())) or nil)
   local headers = handle:headers()
-  local asked = handle:streamInfo():dynamicMetadata():get("errors")
-  if asked and asked.problem then
+  local wanted = handle:streamInfo():dynamicMetadata():get("errors")
+  if wanted and wanted.problem then
     headers:replace("content-type", "application/problem+json")
     body:setBytes(problem(error, status, answer))
   else
     headers:replace("content-type", "application/json")
     body:setBytes(rpc_status(error))
   end
-  if ASKED == "grpc" and headers:get("x-meshlog-service") then headers:replace("grpc-status", error.code) end
+  if ASKED == "grpc" and is_a_services then headers:replace("grpc-status", error.code) end
+  return true
 end
+
+return { asked = asked, answered = answered }

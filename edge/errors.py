@@ -11,12 +11,9 @@ text, and turns all of it into application/problem+json for who asks for that.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-from mesh.xds.http import lua_filter
 from mesh.xds.messages import message
 
 # google.rpc.Code
@@ -75,19 +72,8 @@ def local_replies() -> Any:
     )
 
 
-def errors_filter(asked: str) -> Any:
-    """The Lua filter that holds answers from inside the mesh to the same form, and speaks problem+json on request."""
-    return lua_filter("errors", _errors_source(asked))
-
-
-@cache
-def _errors_source(asked: str) -> str:
-    program = Path(__file__).with_name("errors.lua").read_text(encoding="utf-8")
-    return "\n".join([f'local ASKED = "{asked}"', *_lua_table(), program])
-
-
-def _lua_table() -> Iterator[str]:
-    """ANSWERS where no flag is known, as Lua: an answer from inside the mesh has a status and nothing else to say."""
+def answers_as_lua() -> Iterator[str]:
+    """ANSWERS where no flag is known, as Lua's table of that name: an answer from inside the mesh has a status and nothing else to say."""
     yield "local ANSWERS = {"
     for answer in (*ANSWERS, OTHERWISE):
         if not answer.flag:

@@ -8,16 +8,15 @@ counts by it. Nothing here depends on the mesh's position: that is the route tab
 from typing import Any
 
 from edge.descriptors import grpc_services, merged
-from edge.errors import errors_filter, local_replies
+from edge.errors import local_replies
 from edge.limits import BUFFER_BYTES, buffer, http_limits
-from edge.requests import requests_filter
+from edge.program import program_filter
 from edge.transcoder import transcoding_filters
 from mesh.events import Edge
 from mesh.journal.accesslog import ACCESS_LOG, access_log_format
-from mesh.journal.filter import journal_source
 from mesh.topology import Topology
 from mesh.xds.clusters import ads_source, socket_address
-from mesh.xds.http import http_filter, listener, lua_filter, router_filter, tracing
+from mesh.xds.http import http_filter, listener, router_filter, tracing
 from mesh.xds.messages import message, packed
 
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -38,11 +37,9 @@ def http_filters(topology: Topology, edge: Edge, asked: str) -> list[Any]:
     """From the client to the service; an answer passes them the other way round, the journal last."""
     cors = message("envoy.extensions.filters.http.cors.v3.Cors")()
     return [
-        *([lua_filter("journal", journal_source(asked))] if edge.journal else []),
+        program_filter(asked, topology.limits, journal=edge.journal),
         http_filter("cors", cors),
-        errors_filter(asked),
         http_filter("buffer", buffer(topology.limits)),
-        requests_filter(),
         *transcoding_filters(merged(topology.contracts), grpc_services(topology)),
         router_filter(),
     ]

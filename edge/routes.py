@@ -48,7 +48,13 @@ def route_table(topology: Topology, edge: Edge, asked: str, position: int) -> An
                 "typed_per_filter_config": cors_policy(edge.allow_origins, {route.method for _, _, route in declared}),
             }
         ],
-        response_headers_to_add=[header("x-meshlog-position", str(position)), header("x-trace-id", "%TRACE_ID%")],
+        response_headers_to_add=[
+            header("x-meshlog-position", str(position)),
+            header(
+                "x-request-id", "%REQ(x-request-id)%"
+            ),  # filters are to see it, which Envoy's own option comes too late for
+            header("x-trace-id", "%TRACE_ID%"),
+        ],
         max_direct_response_body_size_bytes={"value": PAGE_BYTES_MAX},
     )
 

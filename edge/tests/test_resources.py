@@ -80,11 +80,11 @@ def test_the_same_topology_and_position_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("listener", ["grpc", "rest"])
-def test_an_edge_without_a_journal_has_no_filter_and_no_access_log_for_it(listener: str) -> None:
+def test_an_edge_without_a_journal_has_no_program_and_no_access_log_for_it(listener: str) -> None:
     journaled, silent = manager(MESH, listener), manager(a_mesh(PORTS, journal=False), listener)
-    filters = [filter_.name for filter_ in journaled.http_filters]
-    assert filters[0] == "journal"
-    assert [filter_.name for filter_ in silent.http_filters] == filters[1:]
+    assert [filter_.name for filter_ in silent.http_filters] == [filter_.name for filter_ in journaled.http_filters]
+    assert b"CallAnswered" in journaled.http_filters[0].SerializeToString()
+    assert b"CallAnswered" not in silent.http_filters[0].SerializeToString()
     assert (len(journaled.access_log), len(silent.access_log)) == (1, 0)
 
 
@@ -114,9 +114,9 @@ def test_a_version_without_a_share_gets_no_calls() -> None:
 def test_both_paths_have_the_same_filters_and_limits() -> None:
     grpc, rest = manager(MESH, "grpc"), manager(MESH, "rest")
     assert [f.name for f in grpc.http_filters] == [f.name for f in rest.http_filters]
-    assert grpc.http_filters[0].name == "journal"
+    assert grpc.http_filters[0].name == "program"  # it is told of the request before anybody changes it
     for asked in (grpc, rest):
-        del asked.http_filters[:]  # journal and errors know which path they stand on
+        del asked.http_filters[:]  # the program knows which path it stands on
         for field in ("stat_prefix", "rds"):
             asked.ClearField(field)
     assert grpc == rest

@@ -1,14 +1,19 @@
--- The journal: one record of every answered call, written before the client sees the answer.
+-- The journal: one record of every answered call, written before the client sees the answer. A Lua module:
+--
+--   asked(handle, headers)        a request has come, which `headers` (name -> value) are of: its call, for the next
+--   body(call, bytes)             some bytes of its body
+--   answered(handle, headers)     the answer, as the client gets it; waits for its end, if its headers do not tell it
 --
 -- Rules
---   First HTTP filter of an edge listener: it sees the request as the client sent it and the answer as the client gets it.
+--   It belongs into the first HTTP filter of an edge listener: there the request is what the client sent, the answer what
+--   the client gets.
 --   A record is written before the headers it tells of are released; the end of a stream before its last byte or trailers.
 --   Nothing is buffered: chunks of requests and answers pass as they come.
---   A call never fails because of this filter, and nothing is raised out of it: what cannot be recorded is counted, and
+--   A call never fails because of this module, and nothing is raised out of it: what cannot be recorded is counted, and
 --   declared (CallsLost) as soon as a write succeeds again. A call is lost as a whole, with the end of its stream.
 --   Authorization, cookies and every header that KEPT does not name are never stored.
 --
--- In front of this text stand spool.lua, messages.lua and `local ASKED = "grpc"` (or "rest"): see mesh/journal/filter.py.
+-- In front of this text stand spool.lua, messages.lua and `local ASKED = "grpc"` (or "rest"): see mesh/journal/program.py.
 
 local BODY_BYTES = 64 * 1024 -- of a request, kept for a replay
 local KEPT = { "accept", "content-type", "content-encoding", "grpc-encoding", "grpc-timeout" } -- what a replay needs
@@ -41,9 +46,10 @@ end
 
 -- Requests
 
--- From the request to its answer a call is found by the number left in the stream's metadata. `calls` holds it weakly
--- and `held` for as long as Envoy holds the request's handle, so that a call that is never answered leaves nothing behind.
-local calls, held, number = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "k" }), 0
+-- From the request to its answer a call is found by the id that the edge gave the request, and that the answer says.
+-- `calls` holds it weakly and `held` for as long as Envoy holds the request's handle, so that a call that is never
+-- answered leaves nothing behind.
+local calls, held = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "k" })
 
 -- Envoy gives an id to what it can read; the rest (400, 426, 431) gets one here, for no two calls have the same.
 local VM, unread = tostring({}):match("0x(%x+)") or "0", 0
@@ -53,31 +59,33 @@ local function unread_id()
   return string.format("unread-%s-%.0f-%d", VM, now_us(), unread)
 end
 
-local function read_request(handle)
-  local headers = handle:headers()
-  number = number + 1
+local function read_request(handle, headers)
+  local id = headers["x-request-id"] or unread_id()
   local call = {
-    at = now_us(), id = headers:get("x-request-id") or unread_id(), method = headers:get(":method") or "",
-    path = headers:get(":path") or "", headers = {}, body = {}, bytes = 0, kept = 0,
+    at = now_us(), id = id, method = headers[":method"] or "", path = headers[":path"] or "", headers = {}, body = {},
+    bytes = 0, kept = 0,
   }
-  calls[number], held[handle] = call, call
-  handle:streamInfo():dynamicMetadata():set("meshlog.journal", "call", number)
-  for _, name in ipairs(KEPT) do
-    local value = headers:get(name)
+  calls[id], held[handle] = call, call
+  local kept, n = call.headers, 0
+  for i = 1, #KEPT do
+    local name = KEPT[i]
+    local value = headers[name]
     if value then
-      call.headers[#call.headers + 1] = name
-      call.headers[#call.headers + 1] = value
+      kept[n + 1], kept[n + 2] = name, value
+      n = n + 2
     end
   end
-  for chunk in handle:bodyChunks() do
-    local n = chunk:length()
-    local wanted = math.min(n, BODY_BYTES - call.kept)
-    if wanted > 0 then
-      call.body[#call.body + 1] = chunk:getBytes(0, wanted)
-      call.kept = call.kept + wanted
-    end
-    call.bytes = call.bytes + n
+  return call
+end
+
+local function read_body(call, bytes)
+  local n = bytes:length()
+  local wanted = math.min(n, BODY_BYTES - call.kept)
+  if wanted > 0 then
+    call.body[#call.body + 1] = bytes:getBytes(0, wanted)
+    call.kept = call.kept + wanted
   end
+  call.bytes = call.bytes + n
 end
 
 -- Answers
@@ -95,14 +103,14 @@ local NOBODY = { method = "", path = "", headers = {}, body = {}, bytes = 0 } --
 local function answered(call, headers, streaming)
   begin()
   record:put(ANSWERED); put_string(call.id)
-  record:put(KEYS.trace_id); put_string(headers:get("x-trace-id") or "")
+  record:put(KEYS.trace_id); put_string(headers["x-trace-id"] or "")
   record:put(KEYS.position); put_integer(call.position)
   record:put(KEYS.method); put_string(call.method)
   record:put(KEYS.path); put_string(call.path)
-  record:put(KEYS.service); put_string(headers:get("x-meshlog-service") or "")
-  record:put(KEYS.version); put_string(headers:get("x-meshlog-version") or "")
-  record:put(KEYS.http_status); put_integer(whole_number(headers:get(":status")) or 0)
-  record:put(KEYS.grpc_status); put_status(whole_number(headers:get("grpc-status")))
+  record:put(KEYS.service); put_string(headers["x-meshlog-service"] or "")
+  record:put(KEYS.version); put_string(headers["x-meshlog-version"] or "")
+  record:put(KEYS.http_status); put_integer(whole_number(headers[":status"]) or 0)
+  record:put(KEYS.grpc_status); put_status(whole_number(headers["grpc-status"]))
   record:put(KEYS.answered_at_us); put_integer(now_us())
   record:put(KEYS.started_at_us); put_integer(call.at)
   record:put(KEYS.streaming, streaming and "\195" or "\194", KEYS.request_headers, char(0x80 + #call.headers / 2))
@@ -125,24 +133,23 @@ local function stream_ended(call, trace_id, status, messages, bytes)
 end
 
 local function is_stream(call, headers) -- an answer whose end its headers do not tell
-  if headers:get("grpc-status") or call.method == "HEAD" then return false end
-  local status = headers:get(":status")
+  if headers["grpc-status"] or call.method == "HEAD" then return false end
+  local status = headers[":status"]
   if status == "204" or status == "304" then return false end
-  return not headers:get("content-length") or (headers:get("content-type") or ""):find("application/grpc", 1, true) == 1
+  return not headers["content-length"] or (headers["content-type"] or ""):find("application/grpc", 1, true) == 1
 end
 
-local function record_answer(handle)
-  local headers = handle:headers()
-  local mine = handle:streamInfo():dynamicMetadata():get("meshlog.journal")
-  local call = mine and calls[mine.call] or setmetatable({ at = now_us(), id = unread_id() }, { __index = NOBODY })
-  call.position = whole_number(headers:get("x-meshlog-position")) or 0
+local function record_answer(handle, headers)
+  local call = calls[headers["x-request-id"] or ""]
+    or setmetatable({ at = now_us(), id = unread_id() }, { __index = NOBODY })
+  call.position = whole_number(headers["x-meshlog-position"]) or 0
   local streaming = is_stream(call, headers)
   local done, reason = answered(call, headers, streaming)
   if not done then return lose(handle, call.at, reason) end
   if lost.count > 0 then declare_lost() end
   if not streaming then return end
 
-  local trace_id, status = headers:get("x-trace-id") or "", headers:get("grpc-status")
+  local trace_id, status = headers["x-trace-id"] or "", headers["grpc-status"]
   local count, messages, bytes = counter_of(headers), 0, 0
   for chunk in handle:bodyChunks() do
     bytes = bytes + chunk:length()
@@ -154,18 +161,6 @@ local function record_answer(handle)
   if not done then lose(handle, call.at, reason) end
 end
 
--- What Envoy calls
-
-function envoy_on_request(handle)
-  local fine, problem = pcall(read_request, handle)
-  if not fine then handle:logErr("journal: request not read: " .. tostring(problem)) end
-end
-
-function envoy_on_response(handle)
-  local fine, problem = pcall(record_answer, handle)
-  if not fine then pcall(lose, handle, now_us(), "the filter failed: " .. tostring(problem)) end
-end
-
 -- When the VM goes (new configuration, orderly end of Envoy) its segment says so.
 local guard = newproxy(true)
 getmetatable(guard).__gc = function()
@@ -173,3 +168,22 @@ getmetatable(guard).__gc = function()
   pcall(end_segment)
 end
 MESHLOG_JOURNAL_GUARD = guard
+
+-- Each in a pcall: a call never fails because of us
+
+local function asked(handle, headers)
+  local fine, call = pcall(read_request, handle, headers)
+  if fine then return call end
+  handle:logErr("journal: request not read: " .. tostring(call))
+end
+
+local function body(call, bytes)
+  if call then pcall(read_body, call, bytes) end
+end
+
+local function answered_as(handle, headers)
+  local fine, problem = pcall(record_answer, handle, headers)
+  if not fine then pcall(lose, handle, now_us(), "the journal failed: " .. tostring(problem)) end
+end
+
+return { asked = asked, body = body, answered = answered_as }

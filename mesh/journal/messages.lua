@@ -1,4 +1,4 @@
--- How many messages a streamed answer had, told from its chunks. One of the three texts of mesh/journal/filter.py.
+-- How many messages a streamed answer had, told from its chunks. One of the three texts of mesh/journal/program.py.
 --
 -- Rules
 --   A counter gets the chunks of one answer, cut anywhere, and returns the messages so far. It keeps no chunk.
@@ -72,10 +72,10 @@ local function text_counter(mark) -- what ends with `mark`, which has one or two
   end
 end
 
-local function counter_of(headers)
-  local kind = headers:get("content-type") or ""
+local function counter_of(headers) -- name -> value
+  local kind = headers["content-type"] or ""
   if kind:find("application/grpc", 1, true) == 1 then return grpc_counter() end
-  if not headers:get("content-encoding") then
+  if not headers["content-encoding"] then
     if kind:find("application/json", 1, true) == 1 then return json_counter() end
     if kind:find("application/x-ndjson", 1, true) == 1 then return text_counter("\n") end
     if kind:find("text/event-stream", 1, true) == 1 then return text_counter("\n\n") end

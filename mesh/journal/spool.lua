@@ -1,5 +1,5 @@
 -- The journal's spool, as its writer has it (mesh/journal/spool.py is its reader). One of three texts that are one Lua
--- script: see mesh/journal/filter.py. It gives the others `now_us`, the record in the making (`begin`, `record`, `put_...`,
+-- script: see mesh/journal/program.py. It gives the others `now_us`, the record in the making (`begin`, `record`, `put_...`,
 -- `keep`) and `end_segment`.
 --
 -- Rules

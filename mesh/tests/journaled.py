@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 
 from mesh.journal.accesslog import ACCESS_LOG, access_log_format
-from mesh.journal.filter import journal_source
+from mesh.journal.program import journal_module
 from mesh.journal.spool import END, frames
 from mesh.substrates.laptop.specs import envoy_binary
 from mesh.tests.upstream import Upstream, free_port
@@ -125,7 +125,7 @@ def _listener(asked: str, port: int, journal: bool) -> dict[str, Any]:
     ]
     lua = {
         "@type": f"{TYPES}.extensions.filters.http.lua.v3.Lua",
-        "default_source_code": {"inline_string": journal_source(asked)},
+        "default_source_code": {"inline_string": _journal_alone(asked)},
     }
     transcoder = {
         "@type": f"{TYPES}.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
@@ -146,7 +146,9 @@ def _listener(asked: str, port: int, journal: bool) -> dict[str, Any]:
         "delayed_close_timeout": "0s",
         "route_config": {
             "name": asked,
-            "response_headers_to_add": _headers(x_meshlog_position=str(POSITION), x_trace_id="%REQ(x-trace)%"),
+            "response_headers_to_add": _headers(
+                x_meshlog_position=str(POSITION), x_request_id="%REQ(x-request-id)%", x_trace_id="%REQ(x-trace)%"
+            ),
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
         },
     }
@@ -157,6 +159,25 @@ def _listener(asked: str, port: int, journal: bool) -> dict[str, Any]:
         "enable_reuse_port": False,
         "filter_chains": [chain],
     }
+
+
+def _journal_alone(asked: str) -> str:
+    """A filter of the journal and nothing else."""
+    return f"""
+local journal = (function()
+{journal_module(asked)}
+end)()
+local function texts(headers)
+  local found = {{}}
+  for name, value in pairs(headers) do found[name] = value end
+  return found
+end
+function envoy_on_request(handle)
+  local call = journal.asked(handle, texts(handle:headers()))
+  for chunk in handle:bodyChunks() do journal.body(call, chunk) end
+end
+function envoy_on_response(handle) journal.answered(handle, texts(handle:headers())) end
+"""
 
 
 def _access_log() -> dict[str, Any]:

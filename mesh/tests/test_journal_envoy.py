@@ -19,7 +19,7 @@ import pytest
 from mesh.events import CallAnswered, CallFinished
 from mesh.journal import shipper
 from mesh.journal.accesslog import call_finished
-from mesh.journal.filter import journal_source
+from mesh.journal.program import journal_module
 from mesh.journal.shipper import Shipper
 from mesh.journal.spool import END, encode
 from mesh.log.sqlite import SqliteLog
@@ -362,4 +362,4 @@ async def _until(holds: Callable[[], bool], seconds: float = 5) -> None:
 
 def test_the_name_of_a_path_cannot_become_code() -> None:
     with pytest.raises(ValueError, match="short word"):
-        journal_source('x" os.exit() --')
+        journal_module('x" os.exit() --')
