@@ -88,6 +88,25 @@ def finding(ratio: Interval) -> Finding:
     return "cannot tell"  # also where the interval is unknown: nan compares as false
 
 
+def sentence(agreement: Agreement, compared: Compared) -> str:
+    """One tool's verdict: "k6 agrees in calls/s and mean; differs in p99 (1.12 times locust)"."""
+    parts = []
+    for finding, says in (
+        ("agrees", "agrees in"),
+        ("differs", "differs in"),
+        ("cannot tell", "the rounds cannot tell about"),
+    ):
+        named = [
+            METRICS[metric]
+            + (f" ({compared.ratios[metric].mean:.2f} times {agreement.ours})" if finding == "differs" else "")
+            for metric, found in compared.findings.items()
+            if found == finding
+        ]
+        if named:
+            parts.append(f"{says} {_joined(named)}")
+    return f"{compared.tool} {'; '.join(parts)}"
+
+
 def _compared(cell: Cell, all_pairs: Sequence[Pair], cores: int) -> Compared:
     pairs = [pair for pair in all_pairs if all(_failed(result) <= FAILED_MAX for result in pair)]
     theirs = [their for _, their in pairs]
@@ -127,3 +146,7 @@ def _failed(result: ToolResult) -> float:
     """The share of failed calls; 1 where none was made."""
     failed = sum(result.errors.values())
     return failed / (failed + result.calls) if failed + result.calls else 1.0
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,5 +1,5 @@
-"""Run the same closed-loop cells with our generator and with other people's tools, in turn. What comes of it is for
-loadtests/agreement/ratios.py to judge.
+"""Run the same closed-loop cells with our generator and with other people's tools, in turn. What comes of it is kept as it is
+(loadtests/agreement/kept.py), for loadtests/agreement/ratios.py to judge.
 
 Rules: never two at once; every round runs each once, in random order by a seed, so that what drifts on the machine falls
 on all of them alike. A tool that is missing or cannot run a cell is left out from then on, with its reason; one that
@@ -8,10 +8,10 @@ fails is tried again in the next round.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loadtests.agreement.ratios import Agreement, agreement
+from loadtests.agreement.kept import CellRounds
 from loadtests.agreement.tools import TOOLS
 from loadtests.agreement.tools.result import CannotRun, Load, NotInstalled, ToolError, ToolResult
 from loadtests.model.cells import Cell
@@ -39,10 +39,12 @@ class Plan:
     tools: Mapping[str, Callable[[Load], ToolResult]] = field(default_factory=lambda: TOOLS)
 
 
-def check(plan: Plan, ours: Ours, *, cores: int, say: Callable[[str], None] = lambda _: None) -> list[Agreement]:
-    """Run the plan; one agreement a cell. ours: warms up by itself. say: is told what is about to run, and what failed."""
+def check(plan: Plan, ours: Ours, *, cores: int, say: Callable[[str], None] = lambda _: None) -> Iterator[CellRounds]:
+    """Run the plan; the rounds of each cell as they are done. ours: warms up by itself. say: is told what is about to run,
+    and what failed."""
     chance = random.Random(plan.seed)
-    return [_of_cell(plan, cell, ours, chance, cores, say) for cell in plan.cells]
+    for cell in plan.cells:
+        yield _of_cell(plan, cell, ours, chance, cores, say)
 
 
 def as_result(measurement: Measurement, version: str, cores: int) -> ToolResult:
@@ -69,7 +71,7 @@ def as_result(measurement: Measurement, version: str, cores: int) -> ToolResult:
 
 def _of_cell(
     plan: Plan, cell: Cell, ours: Ours, chance: random.Random, cores: int, say: Callable[[str], None]
-) -> Agreement:
+) -> CellRounds:
     runs = {name: _theirs(plan, cell, run) for name, run in plan.tools.items()}
     runs[OURS] = lambda: ours(cell, plan.seconds)
     absent: dict[str, str] = {}
@@ -87,7 +89,7 @@ def _of_cell(
                 absent[name] = f"{name} failed in round {number}: {error}"
                 say(absent[name])
         rounds.append(found)
-    return agreement(cell, rounds, ours=OURS, cores=cores, absent=absent)
+    return CellRounds(cell, OURS, cores, tuple(rounds), absent)
 
 
 def _theirs(plan: Plan, cell: Cell, run: Callable[[Load], ToolResult]) -> Callable[[], ToolResult]:

@@ -3,7 +3,8 @@
 <results>/<run id>/
     run.json              this record, written before anything is measured
     measurements.jsonl    one line a measurement, as it comes (loadtests/model/measurements.py)
-    report.html report.md raw.parquet    made from the two above, at the end or by `meshlog bench report DIR`
+    rounds.jsonl          instead of it, of a check (loadtests/agreement/kept.py)
+    report.html report.md raw.parquet    made from the ones above, at the end or by `meshlog bench report DIR`
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from loadtests.errors import UnreadableResults
 from loadtests.model.cells import Cell
 
 FILE = "run.json"
+CHECK = "check"  # the kind of a run that holds our generator against other people's tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Serialization:
 @dataclass(frozen=True, slots=True)
 class Run:
     id: str  # "2026-11-26T17-05-02-quick"
-    kind: str  # "quick", "default", "full", "check"
+    kind: str  # "quick", "default", "full", CHECK
     begun_at_us: int  # since the epoch
     mesh: str  # its name
     seed: int  # of the order in which the cells were measured

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_report(directory: Path) -> Path:
-    """Makes report.html, report.md and raw.parquet of a results directory, and returns the HTML's path.
+    """Makes report.html, report.md and (but of a check) raw.parquet of a results directory; returns the HTML's path.
 
     Raises: UnreadableResults, OSError.
     """

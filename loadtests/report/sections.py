@@ -3,15 +3,17 @@
 Rule: a section without anything to show is left out; what was planned and not measured is said.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from loadtests.agreement.ratios import Agreement
 from loadtests.findings import sentences as in_words
 from loadtests.findings import words
 from loadtests.findings.intervals import REPETITIONS_MIN
 from loadtests.findings.verdicts import Findings
-from loadtests.report import charts, hops, original, tables
+from loadtests.model.runs import Run
+from loadtests.report import agreement, charts, hops, original, tables
 from loadtests.report.blocks import Block, Entry, Figure, Figures, Heading, Notice, Paragraph, Points, Table
 
 STATEMENTS_MAX: Final = 200  # of each kind
@@ -56,7 +58,8 @@ METHOD: Final = (
 )
 
 
-def report(findings: Findings) -> Iterator[Block]:
+def report(findings: Findings, check: tuple[Run, Sequence[Agreement]] | None = None) -> Iterator[Block]:
+    """check: of the same generator against other people's tools, if there was one."""
     yield Heading("gRPC and REST, compared", 1)
     yield Paragraph(_about(findings))
     yield from _verdicts(findings)
@@ -69,6 +72,8 @@ def report(findings: Findings) -> Iterator[Block]:
         "Factors", charts.factors(findings), "Mean latency where one thing was varied and all else stayed."
     )
     yield from _uncounted(findings)
+    if check:
+        yield from agreement.section(*check, beside=findings.run)
     yield from _setting(findings)
     yield Heading("How it was measured")
     yield Points(METHOD)

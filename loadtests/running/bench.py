@@ -146,7 +146,7 @@ def _unfinished(directory: Path) -> Run | None:
     """The run in `directory`; None if there is none that could go on."""
     with contextlib.suppress(UnreadableResults):
         run = runs.read(directory)
-        return None if is_finished(run, directory) else run
+        return None if run.kind == runs.CHECK or is_finished(run, directory) else run
     return None
 
 

@@ -5,14 +5,17 @@ import random
 
 import pytest
 
-from loadtests.agreement.ratios import agreement, finding
-from loadtests.agreement.text import markdown, sentence
+from loadtests.agreement.ratios import Agreement, agreement, finding, sentence
 from loadtests.agreement.tools.result import ToolResult
 from loadtests.findings.intervals import Interval
 from loadtests.model.cells import Cell
+from loadtests.model.runs import CHECK, Run
+from loadtests.report.agreement import page
+from loadtests.report.markdown import markdown
 
 CELL = Cell("grpc", "a", 25)
 CORES = 2
+RUN = Run("2026-11-26T17-05-02-check", CHECK, 1, "m", 4, 5, (CELL,), window_seconds=5.0)
 
 
 def a_result(
@@ -42,6 +45,10 @@ def a_result(
         cpu_seconds=cpu_us * calls / 1e6,
         machine_busy=busy,
     )
+
+
+def told(found: Agreement) -> str:
+    return markdown(page(RUN, [found]))
 
 
 def rounds_of(
@@ -138,7 +145,7 @@ def test_rounds_in_which_calls_failed_are_left_out_and_counted() -> None:
     (k6,) = found.tools
     assert (k6.rounds, k6.left_out) == (5, 1)
     assert k6.errors == {"HTTP 503": 5_000}
-    assert "- k6: failed calls: 5,000 HTTP 503." in markdown([found])
+    assert "- k6: failed calls: 5,000 HTTP 503." in told(found)
     assert set(k6.findings.values()) == {"agrees"}
 
 
@@ -159,8 +166,8 @@ def test_a_round_that_lacks_a_tool_is_not_paired_with_another() -> None:
 def test_the_table_has_a_line_for_each_tool_and_the_reasons_below() -> None:
     rounds = rounds_of({}, {"mean_us": 15_000, "cpu_us": 500})
     found = agreement(CELL, rounds, ours="locust", cores=CORES, absent={"ghz": "ghz cannot run this"})
-    text = markdown([found])
-    assert "**grpc: a, 25 users**" in text
+    text = told(found)
+    assert "## A at 25 users, gRPC" in text
     assert "| locust | 2," in text
     assert "| k6 v1 | 1,6" in text
     assert "≠" in text

@@ -1,14 +1,18 @@
 """The agreement is made of rounds in turn, and a tool that cannot take part says why instead of spoiling it."""
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 
+from loadtests.agreement import kept
+from loadtests.agreement.kept import CellRounds
 from loadtests.agreement.rounds import OURS, Plan, as_result, check
-from loadtests.agreement.text import markdown
 from loadtests.agreement.tools import TOOLS
 from loadtests.agreement.tools.result import CannotRun, Load, ToolFailed, ToolResult
+from loadtests.errors import UnreadableResults
 from loadtests.model.cells import Cell
 from loadtests.model.histogram import Histogram
 from loadtests.model.measurements import Measurement, ProcessUse, RouteResult
@@ -40,7 +44,7 @@ def test_every_round_runs_each_tool_once_in_an_order_of_its_own() -> None:
     assert len(ran) == 18
     assert all(sorted(each) == ["k6", OURS, "wrk"] for each in rounds)
     assert len(set(rounds)) > 1
-    assert [each.rounds for each in found.tools] == [6, 6]
+    assert [each.rounds for each in found.agreement.tools] == [6, 6]
 
 
 def test_a_tool_that_cannot_run_a_cell_is_asked_once_and_its_reason_kept() -> None:
@@ -48,7 +52,7 @@ def test_a_tool_that_cannot_run_a_cell_is_asked_once_and_its_reason_kept() -> No
     tools = {"wrk": a_tool("wrk", ran, lambda _: CannotRun("wrk", CELL, "it calls one route"))}
     (found,) = check(Plan(HOSTS, [CELL], rounds=4, tools=tools), a_tool(OURS, ran), cores=2)
     assert ran.count("wrk") == 1
-    assert found.tools == ()
+    assert found.agreement.tools == ()
     assert found.absent == {"wrk": "wrk cannot run grpc: a, 5 users: it calls one route"}
 
 
@@ -57,7 +61,7 @@ def test_a_tool_that_fails_once_is_tried_again_and_compared_in_the_other_rounds(
     tools = {"k6": a_tool("k6", ran, lambda time: ToolFailed("it fell over") if time == 2 else None)}
     (found,) = check(Plan(HOSTS, [CELL], rounds=4, tools=tools), a_tool(OURS, ran), cores=2)
     assert ran.count("k6") == 4
-    assert found.tools[0].rounds == 3
+    assert found.agreement.tools[0].rounds == 3
     assert "round 2" in found.absent["k6"]
 
 
@@ -82,7 +86,7 @@ def test_a_measurement_of_ours_takes_the_same_form() -> None:
 @pytest.mark.mesh
 @pytest.mark.tool("k6")
 @pytest.mark.tool("wrk")
-def test_real_tools_on_a_real_mesh_come_to_a_table(mesh: Mesh) -> None:
+def test_real_tools_on_a_real_mesh_are_compared(mesh: Mesh, tmp_path: Path) -> None:
     """wrk in our place: that one generator is held against another in one run, by the whole of the real thing."""
     hosts = {"grpc": f"localhost:{mesh.grpc}"}
     plan = Plan(
@@ -92,12 +96,29 @@ def test_real_tools_on_a_real_mesh_come_to_a_table(mesh: Mesh) -> None:
     def ours(cell: Cell, seconds: float) -> ToolResult:
         return TOOLS["wrk"](Load(cell, hosts["grpc"], seconds, warmup_seconds=1.0))
 
-    (found,) = check(plan, ours, cores=psutil.cpu_count() or 1)
-    text = markdown([found])
-    print(text)
+    (measured,) = check(plan, ours, cores=psutil.cpu_count() or 1)
+    kept.append(measured, tmp_path)
+    assert kept.read(tmp_path) == [measured], "what is kept is what was measured"
+    found = measured.agreement
     (k6,) = found.tools
     assert k6.rounds == 3
     assert k6.errors == {}
     assert 0.2 < k6.ratios["mean_us"].mean < 5, "another unit would be a thousand times off"
     assert "native gRPC" in found.absent["ghz"]
-    assert "| locust |" in text
+    assert any("connecting" in reason for reason in k6.reasons)
+
+
+def test_a_result_without_an_answered_call_is_kept_too(tmp_path: Path) -> None:
+    """Its latencies are nan, which JSON has no word for."""
+    nan = math.nan
+    nothing = ToolResult("k6", "v1", 0, 5.0, nan, nan, nan, nan, nan, nan, {"HTTP 503": 9})
+    kept.append(CellRounds(CELL, OURS, 2, ({"k6": nothing},), {"ghz": "why"}), tmp_path)
+    (read,) = kept.read(tmp_path)
+    assert math.isnan(read.rounds[0]["k6"].mean_us)
+    assert (read.rounds[0]["k6"].errors, read.absent) == ({"HTTP 503": 9}, {"ghz": "why"})
+
+
+def test_rounds_that_cannot_be_read_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / kept.FILE).write_text("{")
+    with pytest.raises(UnreadableResults, match=r"rounds\.jsonl cannot be read"):
+        kept.read(tmp_path)

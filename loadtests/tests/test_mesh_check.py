@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.agreement import run as checking
 from loadtests.agreement.tools import TOOLS
 from loadtests.errors import NotInstalled
 from loadtests.model.cells import Cell
 from loadtests.model.runs import Run
+from loadtests.report import write_report
+from loadtests.running import check as checking
 from loadtests.running.bench import Ending
 from mesh.tests.meshes import Mesh
 
@@ -34,7 +35,7 @@ def test_the_same_cell_is_run_by_a_tool_and_by_ours_in_turn_and_the_log_is_told(
     monkeypatch.setattr(checking, "CELLS", (Cell("grpc", "a", 5),))
     monkeypatch.setattr(checking, "TOOLS", {"wrk": TOOLS["wrk"]})  # test_check.py has the others
     log = Log()
-    (found,), page = checking.checked(
+    (found,), directory = checking.checked(
         mesh.name, port_offset=0, rounds=3, seconds=1.0, seed=1, results=tmp_path, announce=log, say=lambda said: None
     )
     assert {"wrk"} <= {tool.tool for tool in found.tools}
@@ -48,8 +49,8 @@ def test_the_same_cell_is_run_by_a_tool_and_by_ours_in_turn_and_the_log_is_told(
     assert isinstance(ended, Ending)
     assert ended.outcome == "finished"
     assert any("wrk" in verdict for verdict in ended.verdicts)
-    assert ended.results == str(page.parent)
-    assert "wrk" in page.read_text()
+    assert ended.results == str(directory)
+    assert "wrk" in write_report(directory).read_text()
 
 
 def test_without_any_tool_it_says_what_to_install(mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

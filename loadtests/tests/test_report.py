@@ -5,16 +5,20 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from loadtests.agreement import kept as agreement_kept
+from loadtests.agreement.kept import CellRounds
+from loadtests.agreement.tools.result import ToolResult
 from loadtests.errors import UnreadableResults
 from loadtests.findings.breakdown import PARTS
 from loadtests.model import measurements, runs
 from loadtests.model.cells import Cell
 from loadtests.model.measurements import Hops, Measurement, ProcessUse
-from loadtests.model.runs import Serialization
+from loadtests.model.runs import Run, Serialization
 from loadtests.report import write_report
 from loadtests.tests.made import everything, kept, made, repeated, run_of, with_errors, without_answers
 from loadtests.tests.made_hops import rows_of_hops
@@ -266,6 +270,38 @@ def test_a_directory_without_results_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / measurements.FILE).write_text('{"foreign": 1}\n')
     with pytest.raises(UnreadableResults, match=r"line 1 is no measurement"):
         write_report(tmp_path)
+
+
+def a_check(directory: Path, id_: str, **fields: Any) -> Path:
+    """Results of a check in which k6 took twice as long."""
+    cell = Cell("grpc", "a", 25)
+    at = directory / id_
+    at.mkdir(parents=True)
+    runs.write(Run(id_, runs.CHECK, 1, "m", 4, 3, (cell,), window_seconds=5.0, **fields), at)
+    results = [
+        ToolResult(tool, "v1", 1_000, 5.0, us, us, us, us, us, us) for tool, us in (("locust", 9e3), ("k6", 18e3))
+    ]
+    rounds = tuple({result.tool: replace(result, mean_us=result.mean_us + n) for result in results} for n in range(3))
+    agreement_kept.append(CellRounds(cell, "locust", 2, rounds, {"ghz": "ghz cannot run this"}), at)
+    return at
+
+
+def test_the_newest_check_beside_a_run_stands_in_its_report(tmp_path: Path) -> None:
+    a_check(tmp_path, "2026-01-01T00-00-00-check")
+    a_check(tmp_path, "2026-01-02T00-00-00-check", git_revision="another")
+    page, text = written(tmp_path / "2026-01-03T00-00-00-quick", [made(Cell("grpc", "a", 25), n) for n in (1, 2, 3)])
+    assert "Checked against other people's tools" in headings(text)
+    assert "2026-01-02T00-00-00-check" in text
+    assert "2026-01-01" not in text
+    assert "made with another revision" in text
+    assert "mean (2.00 times locust)" in text
+    assert "ghz cannot run this" in page
+
+
+def test_a_check_has_a_report_of_its_own(tmp_path: Path) -> None:
+    path = write_report(a_check(tmp_path, "2026-01-01T00-00-00-check"))
+    assert Page(path.read_text()).tags["table"] == 1
+    assert "mean (2.00 times locust)" in (path.with_suffix(".md")).read_text()
 
 
 def test_a_browser_shows_the_page_without_complaint_and_a_phone_need_not_scroll_sideways(full: Path) -> None:

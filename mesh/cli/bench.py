@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 
 from loadtests.errors import PathUnusable
+from loadtests.model import runs
 from loadtests.model.measurements import Hops, TracedCall
 from loadtests.model.plan import with_reference
 from loadtests.model.runs import Run
@@ -83,30 +84,39 @@ def compare(old: Path, new: Path) -> None:
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="Of every tool and cell.")
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 600), help="Of one run.")
 @click.option("--seed", default=1, show_default=True, help="Of the order.")
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), help="Where results are kept.")
 @click.option("--port-offset", default=0, help="Of the mesh, if it must be started.")
 @mesh_options
-def check(mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, port_offset: int) -> None:
-    """Hold our figures against those of k6, ghz and wrk, where they are on PATH: the same cells, in turn."""
-    from loadtests.agreement.run import checked
-    from loadtests.agreement.text import markdown
+def check(
+    mesh: Places, as_json: bool, rounds: int, seconds: float, seed: int, results: Path | None, port_offset: int
+) -> None:
+    """Hold our figures against those of k6, ghz and wrk, where they are on PATH: the same cells, in turn.
+
+    The reports of benchmarks that are written afterwards tell of it.
+    """
+    from loadtests.report import write_report
+    from loadtests.report.agreement import page as check_blocks
+    from loadtests.report.terminal import text
+    from loadtests.running.check import checked
 
     bench.require_packages()
     with interruptible(), alone(mesh.state.parent):
         say = Console(stderr=True, highlight=False).print
-        found, page = checked(
+        found, directory = checked(
             mesh.name,
             port_offset=port_offset,
             rounds=rounds,
             seconds=seconds,
             seed=seed,
-            results=mesh.state / _RESULTS,
+            results=results or mesh.state / _RESULTS,
             announce=RunLog(mesh),
             say=say,
         )
+    page = write_report(directory)
     if as_json:
         say_json([msgspec.to_builtins(agreement) for agreement in found])
     else:
-        click.echo(f"{markdown(found)}\n{page}")
+        click.echo(f"{text(check_blocks(runs.read(directory), found))}\n{page}")
 
 
 def _compare(mesh: Places, results: Path, as_json: bool, asked: dict[str, Any]) -> None:

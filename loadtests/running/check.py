@@ -9,21 +9,21 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.agreement.ratios import Agreement
+from loadtests.agreement import kept
+from loadtests.agreement.ratios import Agreement, sentence
 from loadtests.agreement.rounds import CELLS, Plan, as_result, check
-from loadtests.agreement.text import markdown, sentence
 from loadtests.agreement.tools import TOOLS
 from loadtests.agreement.tools.result import ToolFailed, ToolResult
 from loadtests.errors import GeneratorUnusable, NotInstalled
 from loadtests.generator.client import Load, generating
 from loadtests.model import plan as plans
+from loadtests.model import runs
 from loadtests.model.cells import Cell
 from loadtests.running.bench import Announce, Ending, Wanted, announced, new_run
 from loadtests.running.comparison import Target, window
 from loadtests.running.meshes import Mesh, mesh_up
 from loadtests.running.resources import Roster
 
-PAGE = "agreement.md"
 WARMUP_SECONDS = 2.0
 
 
@@ -38,22 +38,23 @@ def checked(
     announce: Announce,
     say: Callable[[str], None],
 ) -> tuple[list[Agreement], Path]:
-    """The usual cells, by every tool that is on PATH and by ours, in turn; and the file below `results` that tells of them.
+    """The usual cells, by every tool that is on PATH and by ours, in turn; and the directory below `results` that keeps them.
 
     Raises: NotInstalled where there is no tool at all, PathUnusable, GeneratorUnusable.
     """
     tools = {tool: run for tool, run in TOOLS.items() if shutil.which(tool)}
     if not tools:
         raise NotInstalled(f"none of {', '.join(TOOLS)} is on PATH; install one to hold our figures against its")
-    run = new_run(plans.Plan("check", CELLS, rounds, seconds, WARMUP_SECONDS), Wanted(name, port_offset), seed)
+    run = new_run(plans.Plan(runs.CHECK, CELLS, rounds, seconds, WARMUP_SECONDS), Wanted(name, port_offset), seed)
     found: list[Agreement] = []
-    page = results / run.id / PAGE
-    page.parent.mkdir(parents=True, exist_ok=True)
+    directory = results / run.id
+    directory.mkdir(parents=True)
+    runs.write(run, directory)
     with (
         tempfile.TemporaryDirectory(prefix="meshlog-check-") as logs,
         mesh_up(name, port_offset=port_offset) as mesh,
         announced(
-            announce, run, lambda outcome: Ending(outcome, verdicts=tuple(_verdicts(found)), results=str(page.parent))
+            announce, run, lambda outcome: Ending(outcome, verdicts=tuple(_verdicts(found)), results=str(directory))
         ),
         generating(Path(logs), workers=1) as load,
     ):
@@ -66,9 +67,10 @@ def checked(
             seed=seed,
             tools=tools,
         )
-        found += check(plan, _ours(mesh, load, plan.warmup_seconds), cores=os.cpu_count() or 1, say=say)
-        page.write_text(markdown(found), encoding="utf-8")
-    return found, page
+        for measured in check(plan, _ours(mesh, load, plan.warmup_seconds), cores=os.cpu_count() or 1, say=say):
+            kept.append(measured, directory)
+            found.append(measured.agreement)
+    return found, directory
 
 
 def _verdicts(agreements: list[Agreement]) -> Iterator[str]:
