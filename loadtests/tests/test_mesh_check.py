@@ -33,6 +33,7 @@ def test_the_same_cell_is_run_by_a_tool_and_by_ours_in_turn_and_the_log_is_told(
 ) -> None:
     monkeypatch.setenv("MESHLOG_HOME", str(mesh.home))
     monkeypatch.setattr(checking, "CELLS", (Cell("grpc", "a", 5),))
+    monkeypatch.setattr(checking, "WARMUP_SECONDS", 0.5)
     monkeypatch.setattr(checking, "TOOLS", {"wrk": TOOLS["wrk"]})  # test_check.py has the others
     log = Log()
     (found,), directory = checking.checked(

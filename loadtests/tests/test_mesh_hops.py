@@ -104,7 +104,7 @@ def test_a_run_of_the_comparison_finds_a_fault_of_5_ms_where_it_is_and_says_so_i
     """One user: calls that come together wait for each other's fault. All calls are traced: one alone is short."""
     monkeypatch.setenv("MESHLOG_HOME", str(own.home))
     wanted = bench.Wanted(own.name)
-    plan = Plan("check", (Cell("grpc", "a", 1), Cell("rest", "a", 1)), 4, 1.0, 0.5, sampled_percent=100.0)
+    plan = Plan("quick", (Cell("grpc", "a", 1), Cell("rest", "a", 1)), 4, 1.0, 0.5, sampled_percent=100.0)
     run = bench.new_run(plan, wanted, seed=1)
 
     def split_calls(sink: str, calls: list[TracedCall]) -> tuple[Hops, ...]:

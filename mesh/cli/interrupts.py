@@ -23,10 +23,18 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
             if len(told) == 1:
                 task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-                loop.add_signal_handler(number, tell, number)
-        return await work
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # as nohup has it
+        for number in heard:
+            loop.add_signal_handler(number, tell, number)
+        try:
+            return await work
+        finally:
+            for number in (
+                heard
+            ):  # a loop that closes takes its pipe away before its handlers, and who comes between is shown a traceback
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     try:
         return asyncio.run(main())
