@@ -45,8 +45,8 @@ LIMIT: Final = (
 )
 CHECK: Final = (
     "The same once more, in another way. By traces: what edge, sidecar and the wire between them take of a call. Left out: how much "
-    "longer a call takes than one straight to the service. The two need not agree under load, where a service that is called "
-    "directly is asked more often, and calls queue there instead."
+    "longer a call takes than one straight to the service. At a constant rate the two should be close; in a closed loop they need "
+    "not be, for a service that is called directly is asked more often, and calls queue there instead."
 )
 
 

@@ -44,6 +44,16 @@ def test_the_default_measures_the_reports_ramp_in_about_twenty_minutes_with_ten_
     assert 15 * 60 < made.seconds() < 22 * 60
 
 
+def test_hops_are_left_out_where_every_path_is_asked_as_often() -> None:
+    """In a closed loop of A the service alone outruns the generator, and the run is void."""
+    made = plan.default()
+    for straight in ("direct-grpc", "direct-rest"):
+        questions = {cell.question for cell in made.cells if cell.path == straight}
+        assert questions
+        assert all(question.rate for question in questions)
+        assert questions <= {cell.question for cell in made.cells if cell.path == "native"}
+
+
 def test_a_first_verdict_takes_less_than_a_minute_and_a_half() -> None:
     assert plan.quick().seconds() < 75  # beside the start of the mesh and the report
 
