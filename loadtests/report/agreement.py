@@ -14,6 +14,7 @@ from loadtests.findings.intervals import Interval
 from loadtests.model.runs import Run
 from loadtests.report.blocks import Block, Entry, Heading, Notice, Paragraph, Points, Table
 
+VERSION_MAX: Final = 20  # characters
 MARKS: Final = {"agrees": "=", "differs": "≠", "cannot tell": "?"}
 LEGEND: Final = (
     "The same closed-loop cells, run by each tool in turn. Ratios are theirs over ours, of runs side by side in time, with "
@@ -55,25 +56,36 @@ def _cells(agreements: Sequence[Agreement], level: int) -> Iterator[Block]:
 
 
 def _table(agreement: Agreement) -> Table:
-    rows: list[tuple[Entry, ...]] = [
+    """A row a figure; of each other tool what it found and, beside it, its ratio to ours."""
+    columns = ["", agreement.ours]
+    for each in agreement.tools:
+        columns += [f"{each.tool} {words.shown(each.version, VERSION_MAX)}", "theirs / ours"]
+    rows = [_row(agreement, metric) for metric in METRICS]
+    rows.append(
         (
-            agreement.ours,
-            *(_value(metric, value) for metric, value in agreement.means.items()),
+            "generator's CPU a call",
             _cpu(agreement.cpu_us_per_call),
-            str(agreement.means["throughput"].n),
+            *_beside([_cpu(each.cpu_us_per_call) for each in agreement.tools]),
         )
-    ]
-    rows += [_row(each) for each in agreement.tools]
-    return Table(("tool", *METRICS.values(), "generator's CPU a call", "rounds"), tuple(rows))
-
-
-def _row(each: Compared) -> tuple[Entry, ...]:
-    values = (
-        f"{_value(metric, each.means[metric])}, {_ratio(each.ratios[metric])} {MARKS[each.findings[metric]]}"
-        for metric in METRICS
     )
-    left_out = f" ({each.left_out} left out: calls failed)" if each.left_out else ""
-    return (f"{each.tool} {each.version}", *values, _cpu(each.cpu_us_per_call), f"{each.rounds}{left_out}")
+    rows.append(("rounds", str(agreement.means["throughput"].n), *_beside([_rounds(each) for each in agreement.tools])))
+    return Table(tuple(columns), tuple(rows))
+
+
+def _row(agreement: Agreement, metric: str) -> tuple[Entry, ...]:
+    found = [METRICS[metric], _value(metric, agreement.means[metric])]
+    for each in agreement.tools:
+        found += [_value(metric, each.means[metric]), f"{_ratio(each.ratios[metric])} {MARKS[each.findings[metric]]}"]
+    return tuple(found)
+
+
+def _beside(values: Sequence[str]) -> Iterator[str]:
+    for value in values:
+        yield from (value, "")
+
+
+def _rounds(each: Compared) -> str:
+    return f"{each.rounds}{f' ({each.left_out} left out: calls failed)' if each.left_out else ''}"
 
 
 def _remarks(agreement: Agreement) -> Iterator[tuple[str, str]]:
@@ -101,4 +113,4 @@ def _ratio(ratio: Interval) -> str:
     if math.isnan(ratio.mean):
         return "-"
     within = "" if math.isnan(ratio.low) else f" ({ratio.low:.2f} to {ratio.high:.2f})"
-    return f"x{ratio.mean:.2f}{within}"
+    return f"{ratio.mean:.2f}{within}"
