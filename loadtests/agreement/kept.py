@@ -13,6 +13,7 @@ import msgspec
 from loadtests.agreement.ratios import Agreement, agreement
 from loadtests.agreement.tools.result import ToolResult
 from loadtests.errors import UnreadableResults
+from loadtests.model import lines
 from loadtests.model.cells import Cell
 
 FILE = "rounds.jsonl"
@@ -34,18 +35,16 @@ class CellRounds:
 
 
 def append(measured: CellRounds, directory: Path) -> None:
-    """Raises: OSError."""
+    """Raises: OSError (nothing is left half-written)."""
     line = json.dumps(msgspec.to_builtins(measured))  # which knows nan, as results do
-    with (directory / FILE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    lines.append(line.encode(), directory / FILE)
 
 
 def read(directory: Path) -> list[CellRounds]:
-    """Empty where no check was made. Raises: UnreadableResults."""
+    """Empty where no check was made. A last line that was torn by a crash is left out. Raises: UnreadableResults."""
     path = directory / FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [msgspec.convert(json.loads(line), CellRounds) for line in lines]
+        return [msgspec.convert(json.loads(line), CellRounds) for line in lines.read(path)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -5,7 +5,6 @@ digits (loadtests/model/histogram.py); means are exact. A call counts when it en
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from loadtests.errors import UnreadableResults
+from loadtests.model import lines
 from loadtests.model.cells import Cell
 from loadtests.model.histogram import Histogram
 
@@ -126,19 +126,7 @@ def merged(routes: Iterable[RouteResult]) -> Histogram:
 
 def append(measurement: Measurement, directory: Path) -> None:
     """Keep `measurement`; when this returns it survives the loss of power. Raises: OSError (nothing is left half-written)."""
-    line = msgspec.json.encode(measurement) + b"\n"
-    descriptor = os.open(directory / FILE, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        end = _repaired_end(descriptor, directory / FILE)
-        try:
-            if os.pwrite(descriptor, line, end) != len(line):
-                raise OSError(28, os.strerror(28), str(directory / FILE))
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, end)
-            raise
-    finally:
-        os.close(descriptor)
+    lines.append(msgspec.json.encode(measurement), directory / FILE)
 
 
 def read(directory: Path) -> list[Measurement]:
@@ -147,23 +135,10 @@ def read(directory: Path) -> list[Measurement]:
     Raises: UnreadableResults, FileNotFoundError.
     """
     path = directory / FILE
-    lines = path.read_bytes().split(b"\n")
     found = []
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or nothing
+    for number, line in enumerate(lines.read(path), start=1):
         try:
             found.append(msgspec.convert(json.loads(line), Measurement, strict=False))
         except (ValueError, TypeError) as error:
             raise UnreadableResults(f"{path}, line {number} is no measurement: {error}") from None
     return found
-
-
-def _repaired_end(descriptor: int, path: Path) -> int:
-    """Where the next line begins: after the last whole one; what a crash tore is cut off."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - 1))
-        if file.read(1) in (b"", b"\n"):  # as always, but after a crash: the whole file need not be read
-            return size
-    end = path.read_bytes().rfind(b"\n") + 1
-    os.ftruncate(descriptor, end)
-    return end

@@ -121,6 +121,16 @@ def test_a_result_without_an_answered_call_is_kept_too(tmp_path: Path) -> None:
 
 
 def test_rounds_that_cannot_be_read_are_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / kept.FILE).write_text("{")
+    (tmp_path / kept.FILE).write_text("{\n")
     with pytest.raises(UnreadableResults, match=r"rounds\.jsonl cannot be read"):
         kept.read(tmp_path)
+
+
+def test_a_cell_that_a_crash_tore_is_left_out_and_the_next_one_is_kept_after_the_whole_ones(tmp_path: Path) -> None:
+    one = CellRounds(CELL, OURS, 2, ())
+    kept.append(one, tmp_path)
+    with (tmp_path / kept.FILE).open("a") as file:
+        file.write('{"cell": {"path"')
+    assert kept.read(tmp_path) == [one]
+    kept.append(one, tmp_path)
+    assert kept.read(tmp_path) == [one, one]
