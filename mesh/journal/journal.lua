@@ -100,7 +100,7 @@ end
 
 local NOBODY = { method = "", path = "", headers = {}, body = {}, bytes = 0 } -- asked too badly to be parsed
 
-local function answered(call, headers, streaming)
+local function keep_answered(call, headers, streaming)
   begin()
   record:put(ANSWERED); put_string(call.id)
   record:put(KEYS.trace_id); put_string(headers["x-trace-id"] or "")
@@ -120,7 +120,7 @@ local function answered(call, headers, streaming)
   return keep()
 end
 
-local function stream_ended(call, trace_id, status, messages, bytes)
+local function keep_ended(call, trace_id, status, messages, bytes)
   begin()
   record:put(ENDED); put_string(call.id)
   record:put(KEYS.trace_id); put_string(trace_id)
@@ -144,7 +144,7 @@ local function record_answer(handle, headers)
     or setmetatable({ at = now_us(), id = unread_id() }, { __index = NOBODY })
   call.position = whole_number(headers["x-meshlog-position"]) or 0
   local streaming = is_stream(call, headers)
-  local done, reason = answered(call, headers, streaming)
+  local done, reason = keep_answered(call, headers, streaming)
   if not done then return lose(handle, call.at, reason) end
   if lost.count > 0 then declare_lost() end
   if not streaming then return end
@@ -157,7 +157,7 @@ local function record_answer(handle, headers)
   end
   local trailers = handle:trailers()
   status = whole_number(trailers and trailers:get("grpc-status") or status)
-  done, reason = stream_ended(call, trace_id, status, messages, bytes)
+  done, reason = keep_ended(call, trace_id, status, messages, bytes)
   if not done then lose(handle, call.at, reason) end
 end
 
@@ -181,9 +181,9 @@ local function body(call, bytes)
   if call then pcall(read_body, call, bytes) end
 end
 
-local function answered_as(handle, headers)
+local function answered(handle, headers)
   local fine, problem = pcall(record_answer, handle, headers)
   if not fine then pcall(lose, handle, now_us(), "the journal failed: " .. tostring(problem)) end
 end
 
-return { asked = asked, body = body, answered = answered_as }
+return { asked = asked, body = body, answered = answered }
